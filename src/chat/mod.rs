@@ -123,6 +123,8 @@ mod turn_usage;
 mod usage;
 mod vocabulary;
 
+#[cfg(test)]
+pub(crate) use self::event::CallFollowers;
 pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
 #[cfg(any(
     feature = "openai",

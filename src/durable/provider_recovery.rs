@@ -1,5 +1,6 @@
 use std::{
     error::Error,
+    future::poll_fn,
     sync::{Arc, Mutex},
 };
 
@@ -12,11 +13,13 @@ use super::{
     stored_request::{claims, restore},
 };
 use crate::{
-    BoxFuture,
-    chat::{Capabilities, ChatEvent, ChatRequest, Inputs, Provider, ToolRuns, Transcript},
+    BoxError, BoxFuture,
+    chat::{
+        Capabilities, ChatEvent, ChatRequest, Inputs, Liveness, Provider, ToolRuns, Transcript,
+    },
     dialect::Dialect,
     log::Chunk,
-    session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
+    session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler, SealedOrphan},
     store::SessionState,
 };
 
@@ -64,6 +67,22 @@ where
             && orphan.epoch.claims() < recovery.claims
     }
 
+    fn sealed(&self, orphan: SealedOrphan) -> BoxFuture<'_, ()> {
+        let recovery = &self.recovery;
+        let reads_on = recovery.ways.contains(&RecoveryWay::Reattach);
+        if !reads_on && recovery.decide.is_none() {
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(async move {
+            if let Err(error) = self.stop(&orphan).await {
+                tracing::warn!(
+                    error = &*error as &dyn Error,
+                    "the provider wasn't told to stop an answer"
+                );
+            }
+        })
+    }
+
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
@@ -89,6 +108,37 @@ where
                 }
             }
         })
+    }
+}
+
+impl<S> ProviderRecovery<S>
+where
+    S: Provider,
+{
+    /// Tells the provider that an answer is read on by nobody: the call that would read it on is dropped.
+    async fn stop(&self, orphan: &SealedOrphan) -> Result<(), BoxError> {
+        let log = InterruptedLog::read(&orphan.read().await?)?;
+        if log.transcript.stream_state().is_none() {
+            return Ok(());
+        }
+        let mut request = restore(&orphan.request)?;
+        request.session_id = Some(orphan.id.clone());
+        request.owner.clone_from(&orphan.meta.owner);
+        request.declared = log.declared.filter(|_| self.declares_tools);
+        request.so_far = Some(Arc::new(log.transcript));
+        request.runs = Arc::new(log.runs);
+        request.reattach = true;
+        request.liveness = Liveness::new();
+        request.liveness.end();
+        let mut provider = {
+            let provider = self.provider.lock();
+            provider.expect("nothing panics under this lock").clone()
+        };
+        poll_fn(|cx| provider.poll_ready(cx))
+            .await
+            .map_err(Into::into)?;
+        drop(provider.call(request));
+        Ok(())
     }
 }
 

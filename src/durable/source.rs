@@ -15,7 +15,9 @@ use tower_service::Service;
 use super::{
     answer_check::{AnswerCheck, DefaultFormat},
     answer_usage::AnswerUsage,
+    decline::Decline,
     event_record::{self, RecordSizes},
+    followed_calls::FollowedCalls,
     format::terminal_event,
     input_budget::InputBudget,
     successor_ids::SuccessorIds,
@@ -86,29 +88,7 @@ pin_project! {
         ids: Option<SuccessorIds>,
         // Until the first text of a resumed answer is judged.
         seam: Option<Box<SeamCheck>>,
-    }
-}
-
-/// The handling of a provider that [can't continue](ProviderError::cannot_continue) an interrupted answer.
-enum Decline {
-    /// It is a failure as others.
-    Fails,
-    /// It ends the source without a record, and another way of recovery is tried.
-    Ends,
-    /// It has ended the source, for this reason.
-    Ended(String),
-}
-
-impl Decline {
-    /// Returns true if the source ends because of this error, and keeps the reason.
-    fn takes(&mut self, error: &BoxError) -> bool {
-        if let Self::Ends = self
-            && let Some(reason) = cannot_continue(error)
-        {
-            *self = Self::Ended(reason);
-            return true;
-        }
-        false
+        followed: FollowedCalls,
     }
 }
 
@@ -158,6 +138,7 @@ where
             liveness,
             usage,
             inputs: InputBudget::default(),
+            followed: FollowedCalls::default(),
         }
     }
 
@@ -251,6 +232,10 @@ where
         > + Send
         + 'static,
 {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one loop over the states of a call, in order"
+    )]
     fn poll_record(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -269,6 +254,7 @@ where
             }
             let event = match state.as_mut().project() {
                 _ if this.held.is_some() => Ok(this.held.take().expect("it is there")),
+                _ if this.followed.has_next() => Ok(this.followed.next().expect("it is there")),
                 StateProjection::Idle { call } => {
                     let (provider, _) = &mut **call.as_mut().expect("the state is left at once");
                     match ready!(provider.poll_ready(cx)) {
@@ -290,8 +276,10 @@ where
                 },
                 StateProjection::Streaming { mut stream } => {
                     let mut next = ready!(poll_checked(this.seam, stream.as_mut(), cx));
-                    if let (Some(ids), Some(Ok(event))) = (this.ids.as_mut(), &mut next) {
-                        ids.apply(event);
+                    if let Some(Ok(event)) = &mut next
+                        && this.followed.receive(event, this.ids.as_mut())
+                    {
+                        continue;
                     }
                     match next {
                         Some(Ok(event)) if event.is_terminal() => {
@@ -350,7 +338,7 @@ where
             let event = event_record::split(event, this.sizes.event, this.rest);
             let event = write_with_usage(event, this.usage, *this.sizes, out);
             let large = out.len() - before > this.sizes.event;
-            let mark = mark(&event, this.open, large);
+            let mark = this.followed.mark(mark(&event, this.open, large), large);
             if let Mark::Terminal(_) = mark {
                 state.set(SourceState::Done);
             }
@@ -462,14 +450,6 @@ fn failure(error: &BoxError, usage: &AnswerUsage) -> ChatEvent {
         .into()
 }
 
-/// Returns the reason why the provider can't continue an interrupted answer, if it says so.
-fn cannot_continue(error: &BoxError) -> Option<String> {
-    let error = ProviderError::find(&**error)?;
-    error
-        .is_cannot_continue()
-        .then(|| error.message().to_owned())
-}
-
 fn outcome(event: &ChatEvent) -> Option<Outcome> {
     Some(match event {
         ChatEvent::Complete(_) => Outcome::Complete,
@@ -494,5 +474,7 @@ where
     }
 }
 
+#[cfg(all(test, feature = "tools"))]
+mod followed_tests;
 #[cfg(test)]
 mod tests;

@@ -163,7 +163,7 @@ pub use self::{
     limits::Limits,
     permit::Permit,
     reader::Reader,
-    recovery::{Continuation, Orphan, RecoveryHandler},
+    recovery::{Continuation, Orphan, RecoveryHandler, SealedOrphan},
     retention::Retention,
     sealed_hook::SealedHook,
     sessions::Sessions,

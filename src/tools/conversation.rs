@@ -22,8 +22,8 @@ use super::{
 use crate::{
     chat::{
         ChatEvent, ChatRequest, Complete, Content, ConversationState, FinishReason, Media, Message,
-        ProviderError, ProviderStateEvent, Role, SeamCheck, StateOf, Text, ToolCall, ToolRuns,
-        Transcript, TurnEnd, Usage,
+        ProviderError, ProviderStateEvent, Role, SeamCheck, StateOf, Text, ToolCall, ToolCalls,
+        ToolRuns, Transcript, TurnEnd, Usage,
     },
     log::ErrorCode,
 };
@@ -374,6 +374,7 @@ impl Conversation {
                 None => error,
             });
         }
+        ToolCalls::keep_together(&mut self.held);
         self.closing.extend(self.held.drain(..));
         self.stage = ConversationStage::Tools(self.tools(None));
         Ok(())

@@ -11,6 +11,8 @@ mod tools;
 mod turn;
 mod wire;
 
+#[cfg(test)]
+pub(crate) use self::tools::CallFollowers;
 pub use self::{
     chat_event::ChatEvent,
     citation::{Citation, TextSpan},

@@ -22,6 +22,21 @@ pub struct ToolCalls {
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+    #[serde(skip)]
+    pub(crate) followers: CallFollowers,
+}
+
+/// The events that follow calls at once and belong to their turn: what the provider must be handed back, and the end of
+/// the turn. They are stored with the calls, before any effect of these begins.
+///
+/// No part of the event: values are equal whatever follows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallFollowers(pub(crate) Vec<super::ChatEvent>);
+
+impl PartialEq for CallFollowers {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A piece of the arguments of a call, as the model writes them: `tool_input`.
@@ -178,6 +193,18 @@ pub struct ConversationState {
 }
 
 impl ToolCalls {
+    /// Tells in the first event of calls what follows up to the end of their turn, so that it is stored with them.
+    #[cfg(feature = "tools")]
+    pub(crate) fn keep_together(turn: &mut [super::ChatEvent]) {
+        let is_calls = |event: &super::ChatEvent| matches!(event, super::ChatEvent::ToolCalls(_));
+        if let Some(at) = turn.iter().position(is_calls)
+            && let (before, after) = turn.split_at_mut(at + 1)
+            && let Some(super::ChatEvent::ToolCalls(calls)) = before.last_mut()
+        {
+            calls.followers = CallFollowers(after.to_vec());
+        }
+    }
+
     /// Creates the event from calls.
     pub fn new(calls: impl IntoIterator<Item = ToolCall>) -> Self {
         Self {

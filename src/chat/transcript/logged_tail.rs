@@ -53,6 +53,12 @@ impl LoggedTail {
         }
     }
 
+    /// Returns the number of sources that the log has after the state.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn sources(&self) -> usize {
+        self.sources
+    }
+
     /// Returns true if the log has the event, which comes again. Of a text that it has a part of, the rest is
     /// left in the event.
     pub fn holds(&mut self, event: &mut ChatEvent) -> bool {

@@ -173,6 +173,19 @@ pub(crate) fn is_of_the_connection(error: &ProviderError) -> bool {
         && server_refusal(error).is_none()
 }
 
+/// Returns true if a server may work on a request that failed so, as far as can be known: the request was sent, and no
+/// answer of the server came.
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) fn may_have_begun(error: &ProviderError) -> bool {
+    let of_connect = |error: &reqwest::Error| error.is_connect() || error.is_builder();
+    let source = error.source().and_then(|source| source.downcast_ref());
+    match refusal_status(error) {
+        // A gateway that lost the server's answer.
+        Some(status) => matches!(status, 408 | 502 | 504),
+        None => server_refusal(error).is_none() && !source.is_some_and(of_connect),
+    }
+}
+
 fn server_refusal(error: &ProviderError) -> Option<&ServerRefusal> {
     error.source()?.downcast_ref()
 }

@@ -1,6 +1,8 @@
 use std::{fmt, pin::Pin, sync::Arc, task, task::Poll, time::Duration};
 
 use bytes::Bytes;
+#[cfg(feature = "openai-responses-upstream")]
+use http_body_util::LengthLimitError;
 use http_body_util::{BodyExt, Limited};
 use reqwest::{
     RequestBuilder, Response, StatusCode,
@@ -8,6 +10,8 @@ use reqwest::{
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+#[cfg(feature = "openai-responses-upstream")]
+use super::failure::InPlaceOfStream;
 use super::{
     AnswerStream, Decode, Upstream,
     call_reports::CallReports,
@@ -16,6 +20,8 @@ use super::{
     retries::{Failure, Retries},
 };
 use crate::chat::ProviderError;
+#[cfg(feature = "openai-responses-upstream")]
+use crate::chat::has_reserved_name;
 
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -78,6 +84,72 @@ impl Upstream {
         decoder: Box<dyn Decode>,
     ) -> Result<AnswerStream, Failure> {
         begin(self, self.get(path, query), reports, decoder).await
+    }
+
+    /// Sends a request once, and waits for the first event of its answer.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn answer_once(
+        &self,
+        body: Bytes,
+        reports: &CallReports,
+        decoder: Box<dyn Decode>,
+    ) -> Result<AnswerStream, Failure> {
+        begin(self, self.post(body), reports, decoder).await
+    }
+
+    /// Reads the JSON that the server has under this path. It is tried once.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't answered, with a refusal, or with something else than JSON of at most the size of an answer.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn fetch(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        reports: &CallReports,
+    ) -> Result<serde_json::Value, Failure> {
+        let deadline = Instant::now() + self.idle_timeout();
+        let sent = timeout_at(deadline, self.get(path, query).send());
+        let response = sent
+            .await
+            .map_err(|_| failure::timed_out())?
+            .map_err(failure::unreachable)?;
+        reports.liveness.heard();
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        let max = self.max_body_bytes();
+        let body = Limited::new(reqwest::Body::from(response), max).collect();
+        let body = timeout_at(deadline, body)
+            .await
+            .map_err(|_| failure::timed_out())?
+            .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => failure::too_long(max),
+                None => ProviderError::cut().with_source(error),
+            })?;
+        reports.liveness.heard();
+        let body = body.to_bytes();
+        if has_reserved_name(&body) {
+            return Err(failure::no_stream(InPlaceOfStream::Json).into());
+        }
+        serde_json::from_slice(&body).map_err(|error| failure::unreadable(error).into())
+    }
+
+    /// Decodes an answer that was read whole.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn read_whole(
+        &self,
+        whole: &serde_json::Value,
+        reports: &CallReports,
+        decoder: Box<dyn Decode>,
+    ) -> Result<AnswerStream, Failure> {
+        let Some(bytes) = (self.protocol().as_stream)(whole) else {
+            return Err(failure::no_stream(InPlaceOfStream::Json).into());
+        };
+        let mut answer = AnswerStream::whole(&bytes, decoder, reports.clone(), self.idle_timeout());
+        answer.begin().await?;
+        Ok(answer)
     }
 
     /// Sends a request without a body, and drops what it is answered with.

@@ -171,7 +171,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "openai-responses-upstream")]
 pub(crate) use self::{
-    failure::{is_of_the_connection, refusal_status},
+    failure::{is_of_the_connection, may_have_begun, refusal_status},
     retries::{Failure, Retries},
 };
 #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]

@@ -6,6 +6,9 @@ const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
 // The client waits meanwhile; it can wait longer by itself.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
+// Of what is paid for, and goes on meanwhile. The limits of the session end the wait before.
+#[cfg(feature = "openai-responses-upstream")]
+const LONGEST_READ: Duration = Duration::from_secs(3600);
 
 /// A failure before the first event.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ impl From<ProviderError> for Failure {
 pub(crate) struct Retries {
     left: u32,
     wait: Duration,
+    /// The longest wait that a server may ask for.
+    longest_asked: Duration,
 }
 
 impl Retries {
@@ -49,6 +54,16 @@ impl Retries {
         Self {
             left: max,
             wait: SHORTEST,
+            longest_asked: LONGEST_ASKED,
+        }
+    }
+
+    /// Counts the retries of a read, which waits as long as the server asks for, up to an hour.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn of_read(max: u32) -> Self {
+        Self {
+            longest_asked: LONGEST_READ,
+            ..Self::new(max)
         }
     }
 
@@ -67,7 +82,7 @@ impl Retries {
         }
         let chance = f64::from(chance) / f64::from(u32::MAX);
         let wait = match failure.error.retry_after() {
-            Some(asked) if asked > LONGEST_ASKED => return None,
+            Some(asked) if asked > self.longest_asked => return None,
             Some(asked) => asked + self.wait.mul_f64(chance / 2.0),
             None => self.wait.mul_f64(1.0 - chance / 2.0),
         };
@@ -113,6 +128,17 @@ mod tests {
         assert_eq!(waits(2, after(3), u32::MAX), [3250, 3500]);
         assert_eq!(waits(1, after(30), 0), [30_000]);
         assert!(waits(1, after(31), 0).is_empty());
+    }
+
+    #[cfg(feature = "openai-responses-upstream")]
+    #[test]
+    fn a_read_waits_longer_for_what_goes_on_meanwhile() {
+        let wait = |secs| {
+            let error = overloaded().with_retry_after(Duration::from_secs(secs));
+            Retries::of_read(1).after(&error.into(), 0)
+        };
+        assert_eq!(wait(3600), Some(Duration::from_secs(3600)));
+        assert_eq!(wait(3601), None);
     }
 
     #[test]

@@ -72,6 +72,32 @@ impl AnswerStream {
         }
     }
 
+    /// Creates the stream of an answer that was read whole, as the bytes of a stream.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(super) fn whole(
+        bytes: &[u8],
+        decoder: Box<dyn Decode>,
+        reports: CallReports,
+        idle_timeout: Duration,
+    ) -> Self {
+        let mut this = Self {
+            body: None,
+            opening: None,
+            decoder,
+            ready: VecDeque::new(),
+            failure: None,
+            reports,
+            idle_timeout,
+            silence: Box::pin(sleep_until(Instant::now() + idle_timeout)),
+            silent: true,
+            linger: None,
+            lingering: false,
+            other: None,
+        };
+        this.take_whole(bytes);
+        this
+    }
+
     /// Waits for the first event, or for a failure before it.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         poll_fn(|cx| self.poll_fill(cx)).await;

@@ -114,7 +114,7 @@ impl Upstream {
         self.idle_timeout
     }
 
-    pub(super) fn retries(&self) -> u32 {
+    pub(crate) fn retries(&self) -> u32 {
         self.retries
     }
 }

@@ -33,6 +33,8 @@ struct ItemCall {
     call: PartialCall,
     /// The arguments, once the server said that they are whole. WTF-8.
     arguments: Option<Vec<u8>>,
+    /// True once the server told the whole item.
+    is_told: bool,
     is_incomplete: bool,
     /// The items that stand between it and the call before it.
     before: Vec<Value>,
@@ -111,6 +113,19 @@ impl ItemCalls {
         Ok(())
     }
 
+    /// Takes the whole arguments of a call, whose item follows.
+    pub(super) fn arguments(
+        &mut self,
+        index: u64,
+        arguments: Vec<u8>,
+    ) -> Result<(), ProviderError> {
+        let item = CallItem {
+            arguments,
+            ..CallItem::default()
+        };
+        self.fill(index, item, Vec::new()).map(drop)
+    }
+
     /// Takes a whole call.
     pub(super) fn finish(
         &mut self,
@@ -118,6 +133,23 @@ impl ItemCalls {
         item: CallItem,
         before: Vec<Value>,
     ) -> Result<(), ProviderError> {
+        let at = self.fill(index, item, before)?;
+        self.calls[at].is_told = true;
+        Ok(())
+    }
+
+    /// Returns true if the server told each call whole.
+    pub(super) fn are_whole(&self) -> bool {
+        let is_whole = |call: &ItemCall| call.is_told && !call.is_incomplete;
+        self.calls.iter().all(is_whole)
+    }
+
+    fn fill(
+        &mut self,
+        index: u64,
+        item: CallItem,
+        before: Vec<Value>,
+    ) -> Result<usize, ProviderError> {
         let at = self.find_or_add(index, before)?;
         let of_item = item.arguments.len();
         let ItemCall {
@@ -143,7 +175,8 @@ impl ItemCalls {
                 item.arguments
             });
         }
-        self.count(if is_known { 0 } else { of_item })
+        self.count(if is_known { 0 } else { of_item })?;
+        Ok(at)
     }
 
     /// Ends the response. Returns the rest of the arguments and the event of the calls, if the turn is whole
@@ -163,8 +196,7 @@ impl ItemCalls {
             tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
             return Ok((Vec::new(), reason));
         }
-        let is_whole = |call: &ItemCall| call.arguments.is_some() && !call.is_incomplete;
-        if !self.calls.iter().all(is_whole) {
+        if !self.are_whole() {
             return Err(ProviderError::cut());
         }
         let (mut events, mut states) = (Vec::new(), Vec::new());
@@ -202,6 +234,7 @@ impl ItemCalls {
                     index,
                     call: PartialCall::new(None),
                     arguments: None,
+                    is_told: false,
                     is_incomplete: false,
                     before: Vec::new(),
                 });

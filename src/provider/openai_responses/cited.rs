@@ -14,6 +14,14 @@ pub(super) struct ItemSources {
 }
 
 impl ItemSources {
+    /// Creates the sources of a response of which these were told.
+    pub(super) fn told<'a>(sources: impl IntoIterator<Item = &'a Citation>) -> Self {
+        let told = sources.into_iter();
+        Self {
+            told: told.map(|source| (source.id.clone(), source.at)).collect(),
+        }
+    }
+
     /// Takes an annotation of a text that begins after `base` characters of the turn. Returns false if it can't
     /// be read.
     pub(super) fn annotation(

@@ -103,7 +103,13 @@ impl ResponsesTurn {
             return Ok(());
         }
         self.check_items()?;
-        match &*class.and_then(string).unwrap_or_default() {
+        let class = class.and_then(string).unwrap_or_default();
+        if waits_for_output(&class, item) {
+            self.is_lost = true;
+            let what = format!("a call of the type `{class}`");
+            return Err(not_passed_on(&what, "only functions are known"));
+        }
+        match &*class {
             "message" => {
                 if let Some(content) = content {
                     self.content(key, content, out)?;
@@ -119,9 +125,10 @@ impl ResponsesTurn {
                 if let Some(content) = content {
                     self.texts(key, ItemTextKind::Reasoning, content, out)?;
                 }
-                // Without either, the server has nothing to read it by.
-                let has_content = content.is_some_and(|it| it.get() != "[]");
-                if encrypted.is_some_and(is_truthy) || has_content {
+                // Without any of these, the server has nothing to read it by.
+                let has_content = content.is_some_and(|it| it.get() != "[]" && is_truthy(it));
+                let is_stored = self.is_stored && id.is_some();
+                if encrypted.is_some_and(is_truthy) || has_content || is_stored {
                     self.keep_item(item, out)?;
                 }
             }
@@ -136,16 +143,6 @@ impl ResponsesTurn {
                 self.calls.finish(key, call, before)?;
             }
             "image_generation_call" => self.picture(item, out)?,
-            // They wait for an output that this library has no form for.
-            class @ ("custom_tool_call"
-            | "computer_call"
-            | "local_shell_call"
-            | "apply_patch_call"
-            | "mcp_approval_request") => {
-                self.is_lost = true;
-                let what = format!("a call of the type `{class}`");
-                return Err(not_passed_on(&what, "only functions are known"));
-            }
             "" => self.odd.note("item.type"),
             class => {
                 self.tell(class, item, out);
@@ -326,5 +323,35 @@ impl ResponsesTurn {
             self.held.push(item);
         }
         Ok(())
+    }
+}
+
+/// Returns true if an item waits for an output of the client, which this library has no form for.
+///
+/// Calls that a client runs have an id that the output names. Those that the server runs have none, but for shells
+/// in its containers and for its own search of tools.
+fn waits_for_output(class: &str, item: &RawValue) -> bool {
+    let [call_id, execution, environment] =
+        members(item.get(), ["call_id", "execution", "environment"]).unwrap_or_default();
+    let is_word =
+        |value: Option<&RawValue>, word: &str| value.and_then(string).as_deref() == Some(word);
+    match class {
+        "mcp_approval_request"
+        | "custom_tool_call"
+        | "computer_call"
+        | "local_shell_call"
+        | "apply_patch_call" => true,
+        "shell_call" => {
+            let kind = environment.and_then(|it| members(it.get(), ["type"]).ok()?[0]);
+            !is_word(kind, "container_reference")
+        }
+        "tool_search_call" => !is_word(execution, "server"),
+        "function_call"
+        | "web_search_call"
+        | "file_search_call"
+        | "code_interpreter_call"
+        | "image_generation_call"
+        | "mcp_call" => false,
+        unknown => unknown.ends_with("_call") && call_id.is_some_and(is_truthy),
     }
 }

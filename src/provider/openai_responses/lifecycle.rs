@@ -64,6 +64,7 @@ impl ResponsesTurn {
             "output",
         ];
         let found = response.map(|response| members(response.get(), names));
+        let is_object = matches!(found, Some(Ok(_)));
         let [model, status, error, details, usage, output] = if let Some(Ok(found)) = found {
             found
         } else {
@@ -83,12 +84,16 @@ impl ResponsesTurn {
             ("completed" | "done", Some("incomplete")) => "incomplete",
             ("done", Some("completed")) => "completed",
             ("done", _) => return Ok(()),
+            ("completed", None | Some("completed")) if is_object => "completed",
+            // A response that isn't there, or still runs, is no answer. In the background, the server is asked.
+            ("completed", _) => return Err(ProviderError::cut()),
             (class, _) => class,
         };
         if ends == "failed" {
-            let error = error.map(value);
+            let error = error.filter(|_| has_error).map(value);
             let code = error.as_ref().and_then(code_of_error);
-            return Err(self.failed(refused(None, code, None)));
+            let told = self.reported.take().filter(|_| code.is_none());
+            return Err(self.failed(told.unwrap_or_else(|| refused(None, code, None))));
         }
         if ends == "cancelled" {
             let error = ProviderError::new("the model's server was told to stop this answer");
@@ -108,6 +113,9 @@ impl ResponsesTurn {
         };
         if let Some(output) = output {
             self.output(output, out)?;
+        }
+        if ends == "completed" && self.background && !self.calls.are_whole() {
+            return Err(ProviderError::cut());
         }
         self.is_over = true;
         self.finish = Some(reason);

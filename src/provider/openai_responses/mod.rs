@@ -47,7 +47,7 @@
 //! | annotations, sources of `web_search_call`, results of `file_search_call` | `source`; the place counts from the beginning of the turn's text |
 //! | `image_generation_call` | `media`; partial pictures are left out |
 //! | other tools that the server runs | `custom` with the name of the item's type, at its beginning and at its end: its id, status, action, queries, name and server label; no output |
-//! | `computer_call`, `custom_tool_call`, `local_shell_call`, `apply_patch_call`, `mcp_approval_request` | an error that names it: they wait for an output that this library has no form for |
+//! | `computer_call`, `custom_tool_call`, `local_shell_call`, `apply_patch_call`, `mcp_approval_request`, `shell_call` outside of the server's containers, `tool_search_call` of the client, unknown calls with a `call_id` | an error that names it: they wait for an output that this library has no form for |
 //! | `response.completed` | `turn` and `complete`, with usage and model |
 //! | `response.incomplete` | the same, with its reason: `length`, `content_filter`, or as it says; without one `unknown` |
 //! | `response.failed`, `error` | an error |
@@ -56,8 +56,11 @@
 //! A response is over with its last event alone: an end of the stream without one is a
 //! [cut](crate::chat::ProviderError::cut), `[DONE]` or not. The whole text of an item that follows its pieces
 //! adds what they lack, and items without events are taken from the last event. There are calls only of a
-//! completed response, all of whose calls are whole. Arguments of the whole item take precedence over those of
-//! the pieces.
+//! completed response, each of whose calls the server told as a whole item: in `output_item.done` or in the last
+//! event. Arguments of the whole item take precedence over those of the pieces. A `response.completed` without a
+//! response, or with one whose status is another than `completed`, is no success.
+//!
+//! Items are told apart by their index, and by their id where several have one index.
 //!
 //! Fields of odd types are dropped if they are bookkeeping: usage, ids, indexes, sequence numbers. A response
 //! in JSON, of a server that doesn't stream, is the answer, at once. [`http`](super::http) describes errors
@@ -71,21 +74,38 @@
 //!
 //! * **A lost connection** is made good by reading on after the last event that came
 //!   (`GET …/responses/{id}?stream=true&starting_after=N`), at once and without another request of an answer.
-//!   There are 6 further tries in a row that bring nothing new; the pauses between them grow up to 8 s. A server
-//!   that answers 409, since the response is queued, is asked again for up to 10 minutes.
-//! * **A lost server of ours.** With each batch of events the log has the position in the stream, as
-//!   `provider_state` of the stream: the id of the response and the number of the last event. Another server
-//!   reads on from there by the way [`reattach`](crate::durable::Recovery::reattach): no event comes twice,
-//!   none is missing, and nothing is paid again. Arguments of calls are read again from their beginning, and
-//!   what of them the log has is left out. A response that is gone (404, or another refusal), or
+//!   A stream that brings nothing new is followed by a question for the response itself (`GET …/responses/{id}`): one
+//!   that has ended is taken from there, and one that runs is read again after 2 s, for as long as the
+//!   session's limits let it. If that fails too, there are 6 further tries in a row; the pauses between them grow up to
+//!   8 s, or are as long as the server asks for by `Retry-After`, up to an hour. A server that answers 409, since
+//!   the response is queued, is asked again for up to 10 minutes.
+//! * **An error in the stream** (`error`) doesn't end the answer: `response.failed` does. If that doesn't follow within
+//!   a second, the stream is read on as after a lost connection. The error is reported if nothing else comes.
+//! * **A lost server of ours.** The log has the position in the stream, as `provider_state` of the stream: the id of
+//!   the response, the number of the last event, and what is known of the open items. It is written at the beginning
+//!   and then after each 64 events of the answer. Another server
+//!   reads on from there by the way [`reattach`](crate::durable::Recovery::reattach), and leaves out what the log has
+//!   after the position: no event comes twice,
+//!   none is missing, and nothing is paid again. Arguments of calls are read again from their beginning. A response
+//!   that is gone (404, or another refusal), or
 //!   that its server has stopped, [is declined](crate::chat::ProviderError::cannot_continue).
+//! * **Reasoning** that is read again is asked for in encrypted form, as the request asked for it. Reasoning without
+//!   encrypted content is handed back by its id, which the server knows for as long as it keeps the response.
 //! * **A stop** drops the stream, which tells the server to cancel the response: twice at most, for 5 s each,
-//!   without waiting for it. So does an error of what came. Where a session may go on on another server, the response is not
-//!   cancelled ([`Liveness::may_go_on`](crate::chat::Liveness::may_go_on)).
+//!   without waiting for it. So does an error that ends the answer, also one of a read that is refused (401, 403). Where a
+//!   session may go on on another server, the response is not
+//!   cancelled ([`Liveness::may_go_on`](crate::chat::Liveness::may_go_on)). A session that was stopped while it had no
+//!   server, or that may not continue, is cancelled by the server that seals it, if its
+//!   [`Recovery`](crate::durable::Recovery) has the way `reattach`.
 //!
-//! A request that is lost before the server told the response's id is [tried again](super::http) as in the
-//! foreground; the server may then answer twice. A server that sends no sequence numbers can't be read
-//! again: its answers are cut like those in the foreground.
+//! A request that is dropped before the server told the response's id is waited for in a task, for up to a minute, and
+//! then cancelled. What can't be cancelled is traced as a warning: the id doesn't come, the runtime ends, or the server
+//! refuses. Nothing cancels the response of a process that is killed before its log has the id.
+//!
+//! A request of an answer is repeated only if the server can't work on it: it couldn't be reached, or it refused the
+//! request by another status than 408, 502 and 504. One whose connection breaks before the response's id is an
+//! error instead, which clients may try again. OpenAI's API has no idempotency key for responses. A server that sends no
+//! sequence numbers can't be read again: its answers are cut like those in the foreground.
 //!
 //! No model of this API goes on from a part of its answer: a request with an
 //! [answer so far](field@crate::chat::ChatRequest::so_far) that isn't to be read on is declined.
@@ -95,6 +115,7 @@ mod calls;
 mod cited;
 mod config;
 mod decoder;
+mod future;
 mod item;
 mod lifecycle;
 mod position;
@@ -108,7 +129,6 @@ mod texts;
 mod turn;
 
 pub use self::{
-    builder::ResponsesUpstreamBuilder,
-    service::{ResponsesFuture, ResponsesUpstream},
+    builder::ResponsesUpstreamBuilder, future::ResponsesFuture, service::ResponsesUpstream,
     stream::ResponsesStream,
 };

@@ -26,6 +26,12 @@ pub(super) struct StreamPosition {
     /// The items that have begun and aren't done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) open: Vec<(u64, ItemTexts)>,
+    /// The ids of those, by their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) ids: Vec<(u64, String)>,
+    /// The indexes under which several items began, each with the key of the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) keys: Vec<(u64, u64)>,
 }
 
 /// The texts of an item, as far as they were said. Of each kind, those before the last are whole.
@@ -100,6 +106,8 @@ mod tests {
                 },
             )],
             model: Some("m".into()),
+            ids: vec![(1, "msg_2".into())],
+            keys: vec![(0, 1)],
         };
         let state = position.event().state;
         assert_eq!(StreamPosition::read(&state), Some(position));

@@ -15,8 +15,9 @@ use crate::{
     provider::http::{AnswerStream, is_of_the_connection},
 };
 
-/// The most events between two positions in a stream that is always ready.
-const MAX_UNPLACED: usize = 64;
+/// The events between two positions, which cost as much as several of them. A server that reads on leaves out what
+/// the log has after the last one, so that more of them save only reading.
+const PLACED_EVERY: usize = 64;
 
 /// The stream of a [`ResponsesUpstream`](super::ResponsesUpstream).
 ///
@@ -50,6 +51,11 @@ impl CancelOnDrop {
     pub(super) fn new(run: BackgroundRun) -> Self {
         Self { run }
     }
+
+    /// Cancels it now, unless it has ended.
+    pub(super) fn cancel(&self) {
+        self.run.cancel();
+    }
 }
 
 impl Drop for CancelOnDrop {
@@ -66,6 +72,13 @@ impl ResponsesStream {
         Self {
             state: ResponsesStreamState::Reading(Box::new(answer)),
             background: None,
+        }
+    }
+
+    /// Cancels a response that runs in the background, unless it has ended.
+    pub(super) fn cancel(&self) {
+        if let Some(background) = &self.background {
+            background.run.run.cancel();
         }
     }
 
@@ -88,9 +101,9 @@ impl ResponsesStream {
 }
 
 impl Background {
-    /// Returns the event with the position, if events came since the last one.
+    /// Returns the event with the position, if enough events came since the last one.
     fn position(&mut self) -> Option<ChatEvent> {
-        if self.unplaced == 0 {
+        if self.unplaced < PLACED_EVERY {
             return None;
         }
         let position = self.run.run.turn.lock().position()?;
@@ -116,8 +129,7 @@ impl Stream for ResponsesStream {
                     let Some(background) = background.as_mut() else {
                         return Pin::new(answer).poll_next(cx);
                     };
-                    if background.unplaced >= MAX_UNPLACED
-                        && answer.is_drained()
+                    if answer.is_drained()
                         && let Some(position) = background.position()
                     {
                         return Poll::Ready(Some(Ok(position)));
@@ -135,12 +147,7 @@ impl Stream for ResponsesStream {
                             *state = ResponsesStreamState::Over;
                             continue;
                         }
-                        Poll::Pending => {
-                            // It belongs into the batch with the events before it.
-                            return background
-                                .position()
-                                .map_or(Poll::Pending, |event| Poll::Ready(Some(Ok(event))));
-                        }
+                        Poll::Pending => return Poll::Pending,
                     }
                 }
                 ResponsesStreamState::Reconnecting(future) => {
@@ -163,21 +170,19 @@ impl Stream for ResponsesStream {
             };
             let background = background.as_mut().expect("only such a stream comes here");
             let run = &background.run.run;
-            if !is_of_the_connection(&failure) || run.turn.lock().running().is_none() {
-                // Another server would fail by it too.
-                if !failure.is_recoverable() {
-                    run.cancel();
-                }
+            let goes_on = {
+                let turn = run.turn.lock();
+                turn.running().is_some() && turn.cursor().is_some()
+            };
+            if !is_of_the_connection(&failure) || !goes_on {
+                // Nobody reads on after an error.
+                run.cancel();
                 *state = ResponsesStreamState::Over;
                 return Poll::Ready(Some(Err(failure)));
             }
             tracing::debug!(error = ?failure, "the connection to the model's server is lost");
-            let position = background.position();
-            let run = background.run.run.clone();
+            let run = run.clone();
             *state = ResponsesStreamState::Reconnecting(Box::pin(run.read_on(Some(failure))));
-            if let Some(position) = position {
-                return Poll::Ready(Some(Ok(position)));
-            }
         }
     }
 }

@@ -3,17 +3,17 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::{
-    calls::{CallItem, ItemCalls},
+    calls::ItemCalls,
     cited::ItemSources,
     position::StreamPosition,
     progress::{ItemTextKind, ItemsProgress},
 };
 use crate::{
-    chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage},
+    chat::{ChatEvent, Citation, Complete, FinishReason, ProviderError, TurnEnd, Usage},
     log::ErrorCode,
     provider::http::{
         CallIds, MadePictures, Oddities, SaidText, SseAnswer, argument_bytes, is_ping,
-        json::{count, members, string},
+        json::{count, members, name, string},
         reported, reported_error, too_long, unreadable,
     },
 };
@@ -48,6 +48,12 @@ pub(super) struct ResponsesTurn {
     /// Events up to this one were read on another connection.
     skipped: Option<u64>,
     pub(super) background: bool,
+    /// True if the server keeps the response, so that it knows items by their ids.
+    pub(super) is_stored: bool,
+    /// The error that the server reported last. In the background it may be one of the stream alone.
+    pub(super) reported: Option<ProviderError>,
+    /// True if it came over this connection, and nothing since.
+    is_broken: bool,
     pub(super) finish: Option<FinishReason>,
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<String>,
@@ -55,6 +61,8 @@ pub(super) struct ResponsesTurn {
     done: bool,
     /// True once the server said that the response has ended, in whatever way.
     pub(super) is_over: bool,
+    /// True once the server was told to stop it.
+    is_stopped: bool,
 }
 
 impl ResponsesTurn {
@@ -76,17 +84,28 @@ impl ResponsesTurn {
             sequence: None,
             skipped: None,
             background,
+            is_stored: background,
+            reported: None,
+            is_broken: false,
             finish: None,
             usage: None,
             model: None,
             done: false,
             is_over: false,
+            is_stopped: false,
         }
     }
 
-    /// Makes a new turn one that is read on from a position.
-    pub(super) fn read_on(mut self, position: StreamPosition) -> Self {
+    /// Sets whether the server keeps the response.
+    pub(super) fn stored(mut self, stored: bool) -> Self {
+        self.is_stored = stored;
+        self
+    }
+
+    /// Makes a new turn one that is read on from a position, before which these sources were told.
+    pub(super) fn read_on(mut self, position: StreamPosition, told: &[Citation]) -> Self {
         self.items = ItemsProgress::at(&position);
+        self.sources = ItemSources::told(told);
         self.chars = position.chars;
         self.sequence = Some(position.after);
         self.model = position.model;
@@ -99,6 +118,7 @@ impl ResponsesTurn {
     pub(super) fn reconnect(&mut self) {
         self.skipped = self.sequence;
         self.done = false;
+        self.is_broken = false;
     }
 
     /// Returns the response and the number of its last event, if its stream can be read again.
@@ -109,6 +129,13 @@ impl ResponsesTurn {
     /// Returns the id of the response, if it may still run.
     pub(super) fn running(&self) -> Option<&str> {
         self.response.as_deref().filter(|_| !self.is_over)
+    }
+
+    /// Returns the id of the response, if it may still run, to be stopped. Once.
+    pub(super) fn stop(&mut self) -> Option<String> {
+        let response = self.running().filter(|_| !self.is_stopped)?.to_owned();
+        self.is_stopped = true;
+        Some(response)
     }
 
     /// Returns the position up to which a server that reads on needs nothing of this one. `None` if there is
@@ -139,8 +166,14 @@ impl ResponsesTurn {
         if is_ping(data) {
             return Ok(());
         }
-        let names = ["type", "sequence_number", "output_index", "response"];
-        let [class, sequence, index, response] = match members(data, names) {
+        let names = [
+            "type",
+            "sequence_number",
+            "output_index",
+            "item_id",
+            "response",
+        ];
+        let [class, sequence, index, id, response] = match members(data, names) {
             Ok(found) => found,
             Err(_) if data == "null" => return Ok(()),
             // No SDK knows other values than objects; text may be lost with them.
@@ -148,25 +181,29 @@ impl ResponsesTurn {
         };
         let class = class.and_then(string);
         let class = class.as_deref().unwrap_or(event);
-        if class == "error" {
-            return Err(self.failed(reported_error(data)));
+        if let Some(number) = sequence.and_then(count) {
+            if self.skipped.is_some_and(|skipped| number <= skipped) {
+                return Ok(());
+            }
+            // An event without a response has no place in its stream.
+            if self.response.is_some() || class.starts_with("response.") {
+                self.sequence = self.sequence.max(Some(number));
+            }
+        }
+        if class == "error" || event == "error" {
+            return self.report(reported_error(data));
         }
         let Some(class) = class.strip_prefix("response.") else {
             if let Some(error) = reported(data, false) {
-                return Err(self.failed(error));
+                return self.report(error);
             }
             self.odd.note("type");
             return Ok(());
         };
         if let Some(error) = reported(data, true) {
-            return Err(self.failed(error));
+            return self.report(error);
         }
-        if let Some(number) = sequence.and_then(count) {
-            if self.skipped.is_some_and(|skipped| number <= skipped) {
-                return Ok(());
-            }
-            self.sequence = self.sequence.max(Some(number));
-        }
+        self.is_broken = false;
         let index = index.and_then(count).unwrap_or(0);
         match class {
             "created" | "queued" | "in_progress" => {
@@ -179,14 +216,29 @@ impl ResponsesTurn {
             "completed" | "incomplete" | "failed" | "cancelled" | "done" => {
                 self.finish(class, response, out)
             }
-            _ => self.item_event(class, index, data, out),
+            _ => {
+                let id = id.and_then(name);
+                self.item_event(class, (index, id.as_deref()), data, out)
+            }
         }
+    }
+
+    /// Takes an error that the server reports. One that comes in the stream of a response in the background may
+    /// be the stream's: the end of the response tells, or the server, when it is asked.
+    pub(super) fn report(&mut self, error: ProviderError) -> Result<(), ProviderError> {
+        let can_be_asked = self.background && self.cursor().is_some();
+        if !can_be_asked || self.is_over {
+            return Err(self.failed(error));
+        }
+        self.is_broken = true;
+        self.reported = Some(error);
+        Ok(())
     }
 
     fn item_event(
         &mut self,
         class: &str,
-        index: u64,
+        (index, id): (u64, Option<&str>),
         data: &str,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
@@ -217,7 +269,7 @@ impl ResponsesTurn {
         else {
             return Ok(());
         };
-        let key = self.items.key(index);
+        let key = self.items.key(index, id);
         let part = content.and_then(count).unwrap_or(0);
         let summary = summary.and_then(count).unwrap_or(0);
         match class {
@@ -239,18 +291,19 @@ impl ResponsesTurn {
                 }
             }
             "function_call_arguments.done" => {
-                let item = CallItem {
-                    arguments: argument_bytes(arguments).into_owned(),
-                    ..CallItem::default()
-                };
-                self.calls.finish(key, item, Vec::new())?;
+                let arguments = argument_bytes(arguments).into_owned();
+                self.calls.arguments(key, arguments)?;
             }
             "output_item.added" => match item {
                 Some(item) => self.item_added(index, item, out)?,
                 None => self.odd.note("item"),
             },
             "output_item.done" => match item {
-                Some(item) => self.item_done(key, item, out)?,
+                Some(item) => {
+                    let id = members(item.get(), ["id"]).ok().and_then(|[id]| id);
+                    let key = self.items.ending(index, id.and_then(name).as_deref());
+                    self.item_done(key, item, out)?;
+                }
                 None => self.odd.note("item"),
             },
             // Signs of life: the progress of tools that the server runs, what stands in other events too, and
@@ -299,8 +352,9 @@ impl SseAnswer for ResponsesTurn {
             self.done = true;
             return Ok(());
         }
-        let read = if name == "error" {
-            Err(self.failed(reported_error(data)))
+        let is_error = name == "error" && !data.starts_with('{');
+        let read = if is_error {
+            self.report(reported_error(data))
         } else {
             self.read(name, data, out)
         };
@@ -309,7 +363,8 @@ impl SseAnswer for ResponsesTurn {
 
     fn take_stray(&mut self, json: &str) -> Result<(), ProviderError> {
         if let Some(error) = reported(json, false) {
-            return self.fail(error);
+            let error = self.report(error);
+            return error.or_else(|error| self.fail(error));
         }
         self.odd.note("a line without a field");
         Ok(())
@@ -335,8 +390,9 @@ impl SseAnswer for ResponsesTurn {
         self.done || self.finish.is_some()
     }
 
+    // After an error, the end of the response may follow.
     fn is_finished(&self) -> bool {
-        self.is_done()
+        self.is_done() || self.is_broken
     }
 
     fn usage(&self) -> Option<Usage> {

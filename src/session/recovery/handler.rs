@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::SealedOrphan;
 use crate::{
     BoxFuture,
     log::{Chunk, Outcome, Position, ServiceName, SessionId},
@@ -48,6 +49,15 @@ pub trait RecoveryHandler: Send + Sync + 'static {
     /// An error of [`Orphan::read`]. The claim is dropped then, and the orphan can be claimed again
     /// one lease later.
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>>;
+
+    /// Ends what the writer of an orphan left behind elsewhere, such as an answer that goes on at a model's server.
+    /// Called on the server that has sealed the orphan, once, after that: it was stopped while it had no owner, or
+    /// it may not continue. Not called if this server stops meanwhile. A panic, and a future that takes longer than
+    /// 5 s, end the call. Default: nothing.
+    fn sealed(&self, orphan: SealedOrphan) -> BoxFuture<'_, ()> {
+        drop(orphan);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A session whose writer died, claimed by this server.
@@ -256,18 +266,24 @@ impl RecoveryHandlers {
         drop(former);
     }
 
-    /// Returns the handler that may continue an orphan in this state.
-    pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
-        if orphan.abort.is_some() || has_not_begun(orphan) {
+    /// Returns the handler of an orphan that has begun.
+    pub(super) fn of_begun(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
+        if has_not_begun(orphan) {
             return None;
         }
-        let handler = {
-            let recovery_handlers = self
-                .by_service
-                .lock()
-                .expect("nothing panics under this lock");
-            recovery_handlers.get(&orphan.meta.service)?.handler.clone()
-        };
+        let recovery_handlers = self
+            .by_service
+            .lock()
+            .expect("nothing panics under this lock");
+        Some(recovery_handlers.get(&orphan.meta.service)?.handler.clone())
+    }
+
+    /// Returns the handler that may continue an orphan in this state.
+    pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
+        if orphan.abort.is_some() {
+            return None;
+        }
+        let handler = self.of_begun(orphan)?;
         let accepts = catch_unwind(AssertUnwindSafe(|| handler.accepts(orphan)));
         accepts.unwrap_or(false).then_some(handler)
     }

@@ -9,13 +9,17 @@ mod claim;
 mod handler;
 mod log_pages;
 mod seal;
+mod sealed_orphan;
 mod take_over;
 
 pub(crate) use self::handler::HandlerOrigin;
-pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,
     handler::RecoveryHandlers,
     seal::{seal, seal_empty},
     take_over::{ContinuedSession, TakeOver, take_over},
+};
+pub use self::{
+    handler::{Continuation, Orphan, RecoveryHandler},
+    sealed_orphan::SealedOrphan,
 };

@@ -1,12 +1,15 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{
+    SealedOrphan,
     claim::{claim, give_back, repeat},
     log_pages::each_page,
 };
@@ -15,6 +18,9 @@ use crate::{
     session::{registry::Registry, waiting_start::has_not_begun, writer::within},
     store::{AbortRequest, AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
+
+/// The most time for which a handler may end what a sealed orphan left behind.
+const CLEAN_UP: Duration = Duration::from_secs(5);
 
 /// Claims a session, if it is still as seen, and seals it. Gives up if another server is faster or
 /// the store doesn't answer: the next sweep finds the orphan again.
@@ -63,7 +69,23 @@ pub(super) async fn seal_claimed(
         sealed?;
     }
     tracing::info!("an orphan was sealed");
+    clean_up(shared, id, claimed);
     Ok(())
+}
+
+/// Lets the handler of a sealed orphan end what the writer left behind. On a task of its own: it contains a panic, and
+/// readers get the seal meanwhile.
+fn clean_up(shared: &Arc<Registry>, id: &SessionId, claimed: &Claimed) {
+    let Some(handler) = shared.recovery_handlers.of_begun(&claimed.state) else {
+        return;
+    };
+    let orphan = SealedOrphan::new(shared.store.clone(), id.clone(), claimed);
+    let run = async move {
+        if timeout(CLEAN_UP, handler.sealed(orphan)).await.is_err() {
+            tracing::warn!("what a sealed orphan left behind was not ended in time");
+        }
+    };
+    tokio::spawn(run.in_current_span());
 }
 
 /// Seals a session that never began and that this server owns at `epoch`, as interrupted.

@@ -8,7 +8,7 @@ use std::sync::{
 use tower::Layer;
 use unbroken::{
     BoxError,
-    chat::{Liveness, ToolRuns},
+    chat::{Liveness, StateOf, ToolRuns},
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
 
@@ -17,12 +17,12 @@ use super::{
     *,
 };
 
-fn delta(text: &str) -> Value {
+pub(super) fn delta(text: &str) -> Value {
     json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text})
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the callers are shorter")]
-fn done(item: Value) -> Value {
+pub(super) fn done(item: Value) -> Value {
     json!({"type": "response.output_item.done", "output_index": 0, "item": item})
 }
 
@@ -71,7 +71,7 @@ pub(super) fn provider(server: &Server) -> ResponsesUpstream {
     provider.retries(0).build().unwrap()
 }
 
-fn hi() -> ChatRequest {
+pub(super) fn hi() -> ChatRequest {
     let mut request = ChatRequest::from_user("Hi");
     // As in a session.
     request.liveness = Liveness::new();
@@ -158,7 +158,7 @@ async fn a_connection_that_breaks_again_and_again_goes_on_while_something_comes(
 async fn a_response_that_is_queued_is_waited_for() {
     let rules = Rules {
         cut: Some(Box::new(|number| (number == 0).then_some(250))),
-        queued: 1,
+        refusals: vec![("409 Conflict", "")],
         ..Rules::default()
     };
     let server = Server::start(vec![text()], rules).await;
@@ -193,7 +193,7 @@ async fn a_response_that_is_gone_is_cut_here_and_declined_elsewhere() {
     assert_eq!(server.posts(), 1);
 }
 
-fn reattached(mut request: ChatRequest, log: &[ChatEvent]) -> ChatRequest {
+pub(super) fn reattached(mut request: ChatRequest, log: &[ChatEvent]) -> ChatRequest {
     request.so_far = Some(Arc::new(log.iter().collect()));
     request.runs = Arc::new(log.iter().collect::<ToolRuns>());
     request.reattach = true;
@@ -202,26 +202,30 @@ fn reattached(mut request: ChatRequest, log: &[ChatEvent]) -> ChatRequest {
 
 #[tokio::test]
 async fn a_successor_reads_on_after_any_event_of_the_log() {
-    for answer in [text(), call()] {
+    let many: Vec<_> = (0..200).map(|at| delta(&format!("{at} "))).collect();
+    let many = [many, call()].concat();
+    for answer in [text(), call(), many] {
+        let is_many = answer.len() > 200;
         let whole = uninterrupted(answer.clone()).await;
         let server = Server::start(vec![answer], Rules::default()).await;
         ask(&provider(&server), hi()).await.unwrap();
         let over = |event: &ChatEvent| matches!(event, ChatEvent::Turn(_));
         let most = whole.iter().position(over).unwrap();
-        for stored in 1..=most {
-            let mut log = whole[..stored].to_vec();
+        let is_position = |event: &&ChatEvent| matches!(event, ChatEvent::ProviderState(state) if state.of == StateOf::Stream);
+        let count = whole.iter().filter(is_position).count();
+        assert_eq!(count, if is_many { 4 } else { 1 }, "they cost little");
+        let step = if is_many { 7 } else { 1 };
+        for kept in (1..=most).step_by(step) {
+            let mut log = whole[..kept].to_vec();
             let rest = ask(&provider(&server), reattached(hi(), &log))
                 .await
                 .unwrap();
             log.extend(rest);
-            assert_eq!(seen(&log), seen(&whole), "after {stored} events");
+            assert_eq!(seen(&log), seen(&whole), "after {kept} events");
         }
         assert_eq!(server.posts(), 1);
-        assert!(
-            server.reads().iter().any(|after| *after > 3),
-            "{:?}",
-            server.reads()
-        );
+        let reads = server.reads();
+        assert_eq!(reads.iter().any(|after| *after > 150), is_many, "{reads:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,7 +22,7 @@ use unbroken::{
 };
 
 use super::{
-    background::{ALL, call, provider, text},
+    background::{ALL, call, done, provider, text},
     server::{Hold, Rules, Server},
     *,
 };
@@ -164,4 +164,75 @@ async fn an_answer_that_is_gone_begins_anew_by_the_next_way() {
     let (said, last) = read(rest);
     assert_eq!((&*said, &last["type"]), (ALL, &json!("complete")), "{log}");
     assert_eq!((model.posts(), model.reads().len()), (2, 1));
+}
+
+/// A turn with reasoning between two calls.
+fn two_calls() -> Vec<Value> {
+    let call = |id: &str| {
+        json!({"id": format!("fc_{id}"), "type": "function_call", "call_id": id, "name": "now",
+            "arguments": "{}"})
+    };
+    let reasoning =
+        json!({"id": "rs_1", "type": "reasoning", "encrypted_content": "gA", "summary": []});
+    let items = [call("a"), reasoning, call("b")];
+    let ends = (0..).zip(items).map(|(index, item)| {
+        let mut event = done(item);
+        event["output_index"] = json!(index);
+        event
+    });
+    ends.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_begins_once_all_that_belongs_to_its_turn_is_stored() {
+    let model = Server::start(vec![two_calls(), text()], Rules::default()).await;
+    let store = Memory::new();
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let now = {
+        let (store, found) = (store.clone(), Arc::clone(&found));
+        tool_fn("now", "The time.", move |_: Value, _| {
+            let (store, found) = (store.clone(), Arc::clone(&found));
+            async move {
+                let kinds = kinds(&store).await;
+                found.lock().unwrap().push(kinds);
+                Ok::<_, unbroken::BoxError>("noon")
+            }
+        })
+    };
+    let model = ToolLayer::new(Tools::new().with(now)).layer(provider(&model));
+    let sessions = Sessions::builder(store.clone()).build();
+    let chat = DurableLayer::new(sessions, AnyoneWithTheId::new()).layer(model);
+    let response = chat.oneshot(start()).await.unwrap();
+    let log = to_bytes(Body::new(response.into_body()), usize::MAX);
+    let log = String::from_utf8(log.await.unwrap().to_vec()).unwrap();
+    assert_eq!(read(&log).0, ALL, "{log}");
+    let found = found.lock().unwrap().clone();
+    assert_eq!(found.len(), 2);
+    for kinds in &found {
+        let at = kinds.iter().position(|kind| kind == "tool_calls").unwrap();
+        assert_eq!(
+            kinds[at..at + 3],
+            ["tool_calls", "state of b", "turn"],
+            "{kinds:?}"
+        );
+    }
+    let all = kinds(&store).await;
+    let count = |kind: &str| all.iter().filter(|it| *it == kind).count();
+    let counts = ["tool_calls", "state of b", "turn"].map(count);
+    assert_eq!(counts, [1, 1, 2], "{all:?}");
+}
+
+/// Returns the kinds of the events in the store.
+async fn kinds(store: &Memory) -> Vec<String> {
+    let id = ID.parse().unwrap();
+    let page = store.read(&id, Position::START, usize::MAX).await.unwrap();
+    let records = page.chunks.iter().flat_map(Chunk::records);
+    let kinds = records.map(|record| {
+        let event: Value = serde_json::from_slice(record.bytes).unwrap();
+        event["of"].as_str().map_or_else(
+            || event["type"].as_str().unwrap().to_owned(),
+            |of| format!("state of {of}"),
+        )
+    });
+    kinds.collect()
 }

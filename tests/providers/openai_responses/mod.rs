@@ -2,8 +2,10 @@
 
 mod background;
 mod lost_server;
+mod read_again;
 mod server;
 mod stops;
+mod told_of_stream;
 
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 //! A server of background responses, by OpenAI's published rules: events have numbers, a response is read again
-//! with `starting_after`, is cancelled, is gone, or is queued.
+//! with `starting_after` or as it is now, is cancelled, is gone, or is queued. What a read doesn't ask for by
+//! `include` it doesn't get. Reasoning is handed back encrypted or by the id of what the server keeps.
 
 use std::{
     collections::HashMap,
@@ -18,15 +19,28 @@ use tokio::{
 #[derive(Default)]
 pub(crate) struct Rules {
     /// The bytes of the body after which a connection breaks, by its number.
-    pub(crate) cut: Option<Box<dyn Fn(usize) -> Option<usize> + Send + Sync>>,
-    /// The number of reads that are refused since the response is queued.
-    pub(crate) queued: usize,
+    pub(crate) cut: Option<Cut>,
+    /// The refusals of the first reads: the status, and further headers.
+    pub(crate) refusals: Vec<(&'static str, &'static str)>,
     /// True if no response can be read again.
     pub(crate) gone: bool,
     /// The response to wait in when it is asked for, until it is cancelled, and the number of events before that.
     /// Reads of it don't wait.
     pub(crate) hold: Option<(Hold, usize)>,
+    /// The event in place of the rest of a stream, by the number of the connection, and the events before it.
+    pub(crate) breaks: Option<Break>,
+    /// The number of the first questions for the whole response that find it running.
+    pub(crate) running: usize,
+    /// The number of the first requests whose connection is lost before its response.
+    pub(crate) lost: usize,
+    /// True if responses wait, without a byte, until a cancelled one, or until `go` is set.
+    pub(crate) waits: Option<watch::Receiver<bool>>,
+    /// The response in place of the one that completes.
+    pub(crate) ends: Option<Value>,
 }
+
+pub(crate) type Cut = Box<dyn Fn(usize) -> Option<usize> + Send + Sync>;
+pub(crate) type Break = Box<dyn Fn(usize) -> Option<(usize, Value)> + Send + Sync>;
 
 /// The responses that wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,8 +56,11 @@ pub(crate) struct Counts {
     pub(crate) posts: Vec<Value>,
     /// The value of `starting_after` of each.
     pub(crate) reads: Vec<u64>,
+    /// The number of questions for a whole response.
+    pub(crate) wholes: usize,
     pub(crate) cancelled: Vec<String>,
     connections: usize,
+    lost: usize,
     responses: HashMap<String, Vec<Value>>,
 }
 
@@ -91,6 +108,20 @@ impl Server {
     pub(crate) fn reads(&self) -> Vec<u64> {
         self.counts.lock().unwrap().reads.clone()
     }
+
+    pub(crate) fn wholes(&self) -> usize {
+        self.counts.lock().unwrap().wholes
+    }
+
+    pub(crate) fn cancelled(&self) -> Vec<String> {
+        self.counts.lock().unwrap().cancelled.clone()
+    }
+
+    /// Returns once this many responses are cancelled.
+    pub(crate) async fn when_cancelled(&self, most: usize) {
+        let mut changed = self.changed.clone();
+        changed.wait_for(|count| *count >= most).await.unwrap();
+    }
 }
 
 async fn serve(
@@ -106,45 +137,72 @@ async fn serve(
         let path: Vec<_> = path.trim_start_matches("/v1/").split('/').collect();
         match (&*method, &*path) {
             ("POST", ["responses"]) => {
+                let includes = body["include"].to_string().contains(ENCRYPTED);
+                let is_known = knows(&counts.lock().unwrap(), &body["input"]);
+                if !is_known {
+                    refuse(&mut socket, "400 Bad Request", "").await?;
+                    continue;
+                }
                 let (events, at, number) = {
                     let mut counts = counts.lock().unwrap();
                     counts.posts.push(body);
                     let at = counts.posts.len() - 1;
                     let id = format!("resp_{at}");
-                    let events = numbered(&answers[at.min(answers.len() - 1)], &id);
+                    let events = numbered(&answers[at.min(answers.len() - 1)], &id, rules);
                     counts.responses.insert(id, events.clone());
+                    if counts.lost < rules.lost {
+                        counts.lost += 1;
+                        return None;
+                    }
                     counts.connections += 1;
                     (events, at, counts.connections - 1)
                 };
+                if let Some(go) = &rules.waits {
+                    go.clone().wait_for(|go| *go).await.ok()?;
+                }
                 let hold = rules
                     .hold
                     .filter(|(of, _)| *of == Hold::All || *of == Hold::One(at))
                     .map(|(_, events)| (events, changes.subscribe()));
+                let events = included(events, includes);
                 send(&mut socket, &events, rules, number, hold).await?;
             }
             ("GET", ["responses", id]) => {
-                let after: u64 = query
-                    .split('&')
-                    .find_map(|pair| pair.strip_prefix("starting_after="))
-                    .unwrap()
-                    .parse()
-                    .unwrap();
-                assert!(query.contains("stream=true"), "{query}");
-                let (found, reads, number) = {
+                let mut pairs = query.split('&');
+                let after = pairs.find_map(|pair| pair.strip_prefix("starting_after="));
+                let includes = query.contains("include%5B%5D=reasoning.encrypted_content");
+                let is_whole = !query.contains("stream=true");
+                assert_eq!(after.is_none(), is_whole, "{query}");
+                let after = after.map_or(0, |after| after.parse().unwrap());
+                let (found, number, refusal, wholes) = {
                     let mut counts = counts.lock().unwrap();
-                    counts.reads.push(after);
-                    counts.connections += 1;
+                    let reads = counts.reads.len() + counts.wholes;
+                    if is_whole {
+                        counts.wholes += 1;
+                    } else {
+                        counts.reads.push(after);
+                    }
+                    counts.connections += usize::from(!is_whole);
                     let found = counts.responses.get(*id).cloned();
-                    (found, counts.reads.len(), counts.connections - 1)
+                    let refusal = rules.refusals.get(reads).copied();
+                    let number = counts.connections.saturating_sub(1);
+                    (found, number, refusal, counts.wholes)
                 };
-                if reads <= rules.queued {
-                    refuse(&mut socket, "409 Conflict").await?;
+                if let Some((status, headers)) = refusal {
+                    refuse(&mut socket, status, headers).await?;
                     continue;
                 }
                 let Some(events) = found.filter(|_| !rules.gone) else {
-                    refuse(&mut socket, "404 Not Found").await?;
+                    refuse(&mut socket, "404 Not Found", "").await?;
                     continue;
                 };
+                let events = included(events, includes);
+                if is_whole {
+                    let is_running = wholes <= rules.running;
+                    let body = whole(&events, is_running).to_string();
+                    answer(&mut socket, "200 OK", "", &body).await?;
+                    continue;
+                }
                 let rest: Vec<_> = events
                     .into_iter()
                     .filter(|event| event["sequence_number"].as_u64().unwrap() > after)
@@ -154,20 +212,70 @@ async fn serve(
             ("POST", ["responses", id, "cancel"]) => {
                 counts.lock().unwrap().cancelled.push((*id).to_owned());
                 changes.send_modify(|count| *count += 1);
-                refuse(&mut socket, "200 OK").await?;
+                answer(&mut socket, "200 OK", "", "{}").await?;
             }
             _ => panic!("{method} {target}"),
         }
     }
 }
 
+const USAGE: fn() -> Value = || json!({"input_tokens": 3, "output_tokens": 14});
+const ENCRYPTED: &str = "reasoning.encrypted_content";
+
+/// Returns false for reasoning that is neither encrypted nor kept here, and for a call of the server's own whose
+/// reasoning isn't handed back with it.
+fn knows(counts: &Counts, input: &Value) -> bool {
+    let items: Vec<&Value> = input.as_array().into_iter().flatten().collect();
+    let kept = |id: &Value| {
+        let events = counts.responses.values().flatten();
+        events.map(|event| &event["item"]["id"]).any(|it| it == id)
+    };
+    let is = |item: &Value, class: &str| item["type"] == class;
+    let is_known = |item: &&Value| {
+        !is(item, "reasoning") || item["encrypted_content"].is_string() || kept(&item["id"])
+    };
+    let calls = items.iter().enumerate();
+    let mut calls = calls.filter(|(_, item)| is(item, "web_search_call"));
+    let follows = |(at, _): (usize, &&Value)| at > 0 && is(items[at - 1], "reasoning");
+    items.iter().all(is_known) && calls.all(follows)
+}
+
+/// Leaves out what isn't asked for.
+fn included(mut events: Vec<Value>, encrypted: bool) -> Vec<Value> {
+    for event in &mut events {
+        if let Some(item) = event["item"].as_object_mut()
+            && !encrypted
+            && item.contains_key("encrypted_content")
+        {
+            item.insert("encrypted_content".into(), Value::Null);
+        }
+    }
+    events
+}
+
+/// Returns the response as it is now.
+fn whole(events: &[Value], is_running: bool) -> Value {
+    let mut response = events[0]["response"].clone();
+    if !is_running {
+        response["status"] = "completed".into();
+        response["usage"] = USAGE();
+    }
+    let done = events.iter().filter(|_| !is_running);
+    let done = done.filter(|event| event["type"] == "response.output_item.done");
+    response["output"] = done.map(|event| event["item"].clone()).collect();
+    response
+}
+
 /// Gives the events their numbers, between those that every response begins and ends with.
-fn numbered(events: &[Value], id: &str) -> Vec<Value> {
+fn numbered(events: &[Value], id: &str, rules: &Rules) -> Vec<Value> {
     let of = |status: &str| json!({"id": id, "object": "response", "status": status, "model": "m"});
     let created = json!({"type": "response.created", "response": of("in_progress")});
     let mut completed = of("completed");
-    completed["usage"] = json!({"input_tokens": 3, "output_tokens": 14});
-    let completed = json!({"type": "response.completed", "response": completed});
+    completed["usage"] = USAGE();
+    let mut completed = json!({"type": "response.completed", "response": completed});
+    if let Some(ends) = &rules.ends {
+        completed = ends.clone();
+    }
     let all = [&[created], events, &[completed]].concat();
     let numbered = (0..).zip(all).map(|(number, mut event)| {
         event["sequence_number"] = json!(number);
@@ -191,6 +299,12 @@ async fn send(
         if let Some((_, changed)) = hold.as_mut().filter(|(held, _)| *held == at) {
             changed.changed().await.ok()?;
         }
+        let broken = rules.breaks.as_ref().and_then(|breaks| breaks(number));
+        if let Some((_, error)) = broken.filter(|(before, _)| *before == at) {
+            let event = format!("event: error\ndata: {error}\n\n");
+            let frame = format!("{:x}\r\n{event}\r\n0\r\n\r\n", event.len());
+            return socket.write_all(frame.as_bytes()).await.ok();
+        }
         let bytes = format!(
             "event: {}\ndata: {event}\n\n",
             event["type"].as_str().unwrap()
@@ -211,10 +325,13 @@ async fn send(
     socket.write_all(b"0\r\n\r\n").await.ok()
 }
 
-async fn refuse(socket: &mut TcpStream, status: &str) -> Option<()> {
-    let body = r#"{"error":{"message":"Sekret"}}"#;
+async fn refuse(socket: &mut TcpStream, status: &str, headers: &str) -> Option<()> {
+    answer(socket, status, headers, r#"{"error":{"message":"Sekret"}}"#).await
+}
+
+async fn answer(socket: &mut TcpStream, status: &str, headers: &str, body: &str) -> Option<()> {
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     socket.write_all(head.as_bytes()).await.ok()

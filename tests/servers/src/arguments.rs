@@ -13,7 +13,9 @@ const MAX_ATTEMPTS: u32 = 1000;
 /// --name NAME     the name of this server, in the tokens of its provider
 /// --calls FILE    the log of its provider's calls
 /// --lease-ms N    the lease, in milliseconds
-/// --policy P      the recovery policy: fail, restart, resume
+/// --policy P      the recovery policy: fail, restart, resume, reattach
+/// --upstream URL  the model's server, in place of the built-in provider; optional
+/// --background B  whether that answers in the background; true unless given
 /// --fault F       the fault of this server, or none; see `faults`
 /// ```
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Arguments {
     pub(crate) calls: PathBuf,
     pub(crate) lease: Duration,
     pub(crate) fault: String,
+    /// The address of the model's server, and true if it answers in the background.
+    pub(crate) upstream: Option<(String, bool)>,
     policy: String,
 }
 
@@ -35,6 +39,8 @@ impl Arguments {
             let value = words.next().ok_or("an option without a value")?;
             values.insert(option, value);
         }
+        let in_background = values.remove("--background").is_none_or(|it| it == "true");
+        let upstream = values.remove("--upstream").map(|url| (url, in_background));
         let mut take = |option: &str| {
             let value = values.remove(option);
             value.ok_or_else(|| format!("{option} is missing"))
@@ -47,6 +53,7 @@ impl Arguments {
             lease: Duration::from_millis(take("--lease-ms")?.parse()?),
             policy: take("--policy")?,
             fault: take("--fault")?,
+            upstream,
         })
     }
 
@@ -55,10 +62,12 @@ impl Arguments {
             "fail" => Recovery::new(),
             "restart" => Recovery::new().restart(),
             "resume" => Recovery::new().resume(),
+            "reattach" => Recovery::new().reattach(),
             other => {
-                return Err(
-                    format!("`{other}` is not a policy: give fail, restart or resume").into(),
-                );
+                return Err(format!(
+                    "`{other}` is not a policy: give fail, restart, resume or reattach"
+                )
+                .into());
             }
         };
         Ok(recovery.attempts(MAX_ATTEMPTS).claims(MAX_ATTEMPTS.into()))

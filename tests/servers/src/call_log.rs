@@ -47,6 +47,11 @@ impl CallLogWriter {
         }
     }
 
+    /// Logs a run of a tool for this session.
+    pub(crate) fn tool(&self, id: &str) {
+        self.write("tool", id, 0);
+    }
+
     fn write(&self, kind: &str, id: &str, tokens: usize) {
         let line = format!("{kind} {id} {} {tokens} {}\n", self.server, micros());
         let written = (&*self.file).write_all(line.as_bytes());

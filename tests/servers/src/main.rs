@@ -10,6 +10,7 @@ mod ends_early;
 mod faults;
 mod provider;
 mod stores;
+mod upstream;
 
 use std::{io::Read, process};
 
@@ -45,8 +46,16 @@ async fn main() -> Result<(), BoxError> {
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
         .client_fields(ClientFields::nothing().field("answerSpec"))
         .recovery(arguments.recovery()?);
-    let chat = durable.layer(provider_fn(move |request| answer(&request, &log)));
-    let mut app: Router = unbroken_axum::mount("/", chat);
+    let mut app: Router = match &arguments.upstream {
+        None => {
+            let provider = provider_fn(move |request| answer(&request, &log));
+            unbroken_axum::mount("/", durable.layer(provider))
+        }
+        Some((url, in_background)) => {
+            let provider = upstream::provider(url, *in_background, log)?;
+            unbroken_axum::mount("/", durable.layer(provider))
+        }
+    };
     if arguments.fault == "ends-early" {
         app = app.layer(map_response(ends_early));
     }

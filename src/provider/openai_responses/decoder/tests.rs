@@ -4,6 +4,7 @@ use super::*;
 use crate::provider::http::{CallIds, Decode, fuzz::fuzz};
 
 mod reading_on;
+mod whole;
 
 const TEXT: &str = include_str!("../../../../tests/providers/recorded/responses-text.sse");
 const TOOLS: &str = include_str!("../../../../tests/providers/recorded/responses-tools.sse");

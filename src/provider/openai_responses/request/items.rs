@@ -129,8 +129,10 @@ fn kept(state: Option<&ProviderState>) -> Vec<Value> {
 fn is_of_the_model(item: &Value) -> bool {
     let class = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_known = match class {
-        "reasoning" | "message" | "compaction" | "mcp_list_tools" => true,
+        // Outputs only of what the server runs itself, without which it refuses their calls.
+        "reasoning" | "message" | "compaction" | "mcp_list_tools" | "shell_call_output" => true,
         "function_call" | "custom_tool_call" => false,
+        "tool_search_output" => item.get("execution").and_then(Value::as_str) == Some("server"),
         other => other.ends_with("_call"),
     };
     is_known && item.get("role").is_none()

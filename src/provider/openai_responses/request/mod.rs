@@ -10,7 +10,7 @@ use super::config::ResponsesConfig;
 use crate::chat::{ChatRequest, ProviderError, ToolDefinition};
 
 /// Encrypted reasoning, without which a server that keeps nothing can't go on from it.
-const ENCRYPTED: &str = "reasoning.encrypted_content";
+pub(super) const ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// Encodes a request.
 ///

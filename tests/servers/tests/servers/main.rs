@@ -7,6 +7,7 @@
 mod any_server;
 mod fencing;
 mod kills;
+mod reattach;
 mod records;
 mod support;
 mod switching;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     trials.extend(switching::trials());
     trials.extend(any_server::trials());
     trials.extend(records::trials());
+    trials.extend(reattach::trials());
     let failed = run(kills::trials(), 2) | run(trials, 8) | run(wakeups::trials(), 4);
     if failed {
         ExitCode::from(101)

@@ -70,6 +70,16 @@ pub(crate) fn start(id: &str, spec: AnswerSpec) -> Request<Full<Bytes>> {
         .expect("a request")
 }
 
+/// Returns a request that starts a session under this id with a question and the server's tools.
+pub(crate) fn start_with_tools(id: &str, question: &str) -> Request<Full<Bytes>> {
+    let body = json!({"messages": [{"role": "user", "content": question}], "enabledTools": true});
+    request("POST", "/", "text/event-stream")
+        .header("x-session-id", id)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::from(body.to_string()))
+        .expect("a request")
+}
+
 /// Returns the request of [`start`] from a client that has received the events up to this one.
 pub(crate) fn start_after(id: &str, spec: AnswerSpec, after: &Event) -> Request<Full<Bytes>> {
     let mut request = start(id, spec);

@@ -42,6 +42,7 @@ impl Cluster {
             lease,
             policy,
             fault: "none",
+            upstream: None,
         };
         Ok(Self {
             engine,
@@ -55,6 +56,12 @@ impl Cluster {
     /// Sets the fault of the servers that start from now on.
     pub(crate) fn fault(mut self, fault: &'static str) -> Self {
         self.options.fault = fault;
+        self
+    }
+
+    /// Sets the model's server of those that start from now on, and whether it answers in the background.
+    pub(crate) fn upstream(mut self, url: String, in_background: bool) -> Self {
+        self.options.upstream = Some((url, in_background));
         self
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod engine;
 pub(crate) mod received;
 pub(crate) mod rng;
 pub(crate) mod server;
+pub(crate) mod upstream;
 
 use std::time::Duration;
 

@@ -26,6 +26,8 @@ pub(crate) struct ServerOptions {
     pub(crate) lease: Duration,
     pub(crate) policy: &'static str,
     pub(crate) fault: &'static str,
+    /// The address of the model's server, and true if it answers in the background.
+    pub(crate) upstream: Option<(String, bool)>,
 }
 
 /// A server process. Dropping it kills the process.
@@ -44,7 +46,12 @@ impl Server {
     }
 
     fn spawn(options: &ServerOptions, name: String) -> Result<Self, Error> {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_test-server"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_test-server"));
+        if let Some((url, in_background)) = &options.upstream {
+            let in_background = in_background.to_string();
+            command.args(["--upstream", url, "--background", &in_background]);
+        }
+        let mut process = command
             .args(["--store", &options.store])
             .args(["--space", &options.space])
             .args(["--name", &name])
