@@ -69,7 +69,7 @@ pub enum RecoveryWay {
     /// can't drop ([`restart_obstacle`](crate::dialect::Dialect::restart_obstacle)).
     ///
     /// The native dialect and Durable Streams express it. The others do by an option, off by default:
-    /// `AiSdk::restarts` for pages of `ai` 7, `AgUi::restarts`, and `OpenAiResponses::restarts`.
+    /// `AiSdk::restarts` for pages of `ai` from 7.0.70 on, `AgUi::restarts`, and `OpenAiResponses::restarts`.
     Restart,
 }
 

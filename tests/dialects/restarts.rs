@@ -293,7 +293,7 @@ fn drop_ids(value: &mut Value) {
 
 #[test]
 fn an_obstacle_is_named() {
-    use unbroken::chat::{InputId, InputRequest, ToolCall};
+    use unbroken::chat::{InputId, InputRequest, ToolCall, ToolInput, ToolProgress};
 
     let call = || ChatEvent::tool_calls([ToolCall::new("a", "now", json!({}))]);
     let result = || ChatEvent::tool_result("a", "now", "noon");
@@ -306,6 +306,12 @@ fn an_obstacle_is_named() {
         OpenAiResponses::new().restarts(true),
     );
     let dialects: [&dyn Dialect; 3] = [&ai, &ag_ui, &v1];
+    let began = || ToolProgress::new("a", "now").into();
+    let input = |name: &str| {
+        let mut input = ToolInput::new("b", "{");
+        input.name = Some(name.into());
+        input.into()
+    };
     let again = || ChatEvent::restarted("again");
     let text = || ChatEvent::text("a");
     for (said, obstacles) in [
@@ -316,6 +322,16 @@ fn an_obstacle_is_named() {
             [Some("several"), None, None],
         ),
         (vec![call(), approval], [Some("approval"), None, None]),
+        (
+            vec![call()],
+            [Some("tool of its own"), None, Some("tool of its own")],
+        ),
+        (vec![call(), began()], [None; 3]),
+        (
+            vec![input("map")],
+            [Some("tool of its own"), None, Some("tool of its own")],
+        ),
+        (vec![input("now")], [None; 3]),
         (vec![call(), handoff()], [Some("tool of its own"); 3]),
         (vec![call(), handoff(), again(), text()], [None; 3]),
     ] {

@@ -297,7 +297,7 @@ async fn rolling_restart(dialect: &'static str) {
         model.allowed.send_replace(until);
         let is_said = async || {
             let log = store.state(&session).await.unwrap();
-            log.tail.get() >= until as u64 + 1
+            log.tail.get() > until as u64
         };
         while !is_said().await {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -98,6 +98,12 @@
 //! ([`event_bytes`](field@crate::session::Limits::event_bytes)) or were not kept. Such an answer ends as
 //! `interrupted`, unless another way of the list continues it.
 //!
+//! A page keeps nothing but the messages of the snapshot, which are those of its request: one that sends a part of
+//! the conversation that it shows loses the rest at a restart, so leave the option off there. TanStack's client sends
+//! an earlier answer with tools as its reasoning, its text and its calls, and shows it in that order afterwards. A
+//! question that the former answer asked isn't closed by an event of its own: pages that show questions drop them at
+//! `restarted`. Each reader of a session with the option holds the kept messages in memory.
+//!
 //! A session without these messages, such as one that another dialect started, may be restarted all the same. Its
 //! readers get the `CUSTOM` event alone, and the new answer after the former one.
 //!

@@ -102,9 +102,10 @@
 //!
 //! # Restarts
 //!
-//! `ai` 7 drops the parts of the last step at the chunk `reset-step`. `ai` 6 fails at it, and no request tells
-//! which of them sends it. So answers are [restarted](crate::durable::RecoveryWay::Restart) by
-//! [option](AiSdk::restarts) only, for applications whose pages all use `ai` 7. Without the option, and always
+//! `ai` drops the parts of the last step at the chunk `reset-step`, from 7.0.70 on. `ai` 6 and earlier versions of
+//! 7 fail at it, and no request tells which of them sends it. So answers are
+//! [restarted](crate::durable::RecoveryWay::Restart) by [option](AiSdk::restarts) only, for applications whose
+//! pages all use 7.0.70 or later. Without the option, and always
 //! with `ai` 6, an answer whose server died ends as `interrupted`, unless another way of the list continues it.
 //!
 //! With the option, a restart is the chunks `finish-step` and `reset-step`, after the `end` of an open part. The
@@ -115,7 +116,12 @@
 //! * of several steps, such as one that goes on after the results of a tool, because the client keeps the
 //!   earlier steps. It can still be [resumed](crate::durable::RecoveryWay::Resume);
 //! * that has asked for an approval, because the page may send its response at any time;
-//! * that has handed a call to the client, which may have run it.
+//! * with a call that the client may have run: one that was handed to it, or one that no event tells the server to
+//!   have begun.
+//!
+//! A part `data-*` with an id in a message that goes on from an earlier answer keeps what the former answer wrote to
+//! it. Turn the option on in a deploy of its own: it counts for running answers too, and servers with and without it
+//! write the same restart as different chunks.
 //!
 //! The metadata of the message is merged, so a field that only the former answer had stays. A session that
 //! another dialect started may be restarted all the same: a page then also gets `data-restarted`, where parts
@@ -238,6 +244,7 @@ pub use self::{message::UiMessage, response::RUN_ID};
 use super::{
     Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route,
     Subject,
+    handed_over::{HANDED_OVER, may_have_run},
 };
 use crate::{chat::EnabledTools, log::Chunk};
 
@@ -301,8 +308,8 @@ impl AiSdk {
     }
 
     /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart), for pages that
-    /// all use `ai` 7. Default false, because `ai` 6 fails at the chunk `reset-step`, and no request tells which
-    /// of them sends it. [Some answers](self#restarts) are not restarted then either.
+    /// all use `ai` 7.0.70 or later. Default false, because earlier versions fail at the chunk `reset-step`, and no
+    /// request tells which of them sends it. [Some answers](self#restarts) are not restarted then either.
     pub fn restarts(mut self, restart: bool) -> Self {
         self.restarts = restart;
         self
@@ -396,7 +403,8 @@ impl Dialect for AiSdk {
         for record in log.iter().flat_map(Chunk::records) {
             fold.push(&record, &mut NullSink);
         }
-        fold.restart_obstacle()
+        let obstacle = fold.restart_obstacle();
+        obstacle.or_else(|| may_have_run(log).then_some(HANDED_OVER))
     }
 
     fn finds_by_chat(&self) -> bool {

@@ -155,7 +155,7 @@ use http::{HeaderValue, Response, header, request::Parts};
 use self::{fold::ResponseFold, request::CreateResponse};
 use super::{
     Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route, SessionView,
-    handed_over::{HANDED_OVER, has_handed_over},
+    handed_over::{HANDED_OVER, may_have_run},
     head::{describe, no_store},
 };
 use crate::{
@@ -302,8 +302,8 @@ impl Dialect for OpenAiResponses {
         if !self.restarts {
             return Some(NO_RESTART);
         }
-        // Python's SDK fails at a second item of one call.
-        has_handed_over(log).then_some(HANDED_OVER)
+        // Both SDKs fail at a second item of one call.
+        may_have_run(log).then_some(HANDED_OVER)
     }
 }
 
