@@ -44,8 +44,9 @@
 //!     let request = ChatRequest::from_user("How is the weather in Oslo?");
 //!     let answer: Vec<_> = provider.oneshot(request).await?.collect().await;
 //!     let answer: Vec<_> = answer.into_iter().collect::<Result<_, _>>()?;
-//!     assert_eq!(answer[1], ChatEvent::tool_result("1", "weather", "snow"));
-//!     assert_eq!(answer[2], ChatEvent::text("There is snow."));
+//!     // The calls, and the end of their turn, come first.
+//!     assert_eq!(answer[2], ChatEvent::tool_result("1", "weather", "snow"));
+//!     assert_eq!(answer[3], ChatEvent::text("There is snow."));
 //!     Ok(())
 //! }
 //! ```

@@ -106,7 +106,13 @@ impl ResponsesTurn {
         let class = class.and_then(string).unwrap_or_default();
         if waits_for_output(&class, item) {
             self.is_lost = true;
-            let what = format!("a call of the type `{class}`");
+            let what = if RUN_BY_CLIENTS.contains(&&*class) {
+                format!("a call of the type `{class}`")
+            } else {
+                // The words of the server aren't for clients.
+                tracing::warn!(class, "a call of an unknown type can't be passed on");
+                "a call of an unknown type".to_owned()
+            };
             return Err(not_passed_on(&what, "only functions are known"));
         }
         match &*class {
@@ -326,6 +332,17 @@ impl ResponsesTurn {
     }
 }
 
+/// The types of calls that clients run, the last two unless the server does.
+const RUN_BY_CLIENTS: [&str; 7] = [
+    "mcp_approval_request",
+    "custom_tool_call",
+    "computer_call",
+    "local_shell_call",
+    "apply_patch_call",
+    "shell_call",
+    "tool_search_call",
+];
+
 /// Returns true if an item waits for an output of the client, which this library has no form for.
 ///
 /// Calls that a client runs have an id that the output names. Those that the server runs have none, but for shells
@@ -336,16 +353,12 @@ fn waits_for_output(class: &str, item: &RawValue) -> bool {
     let is_word =
         |value: Option<&RawValue>, word: &str| value.and_then(string).as_deref() == Some(word);
     match class {
-        "mcp_approval_request"
-        | "custom_tool_call"
-        | "computer_call"
-        | "local_shell_call"
-        | "apply_patch_call" => true,
         "shell_call" => {
             let kind = environment.and_then(|it| members(it.get(), ["type"]).ok()?[0]);
             !is_word(kind, "container_reference")
         }
         "tool_search_call" => !is_word(execution, "server"),
+        class if RUN_BY_CLIENTS.contains(&class) => true,
         "function_call"
         | "web_search_call"
         | "file_search_call"

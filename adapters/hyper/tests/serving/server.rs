@@ -11,6 +11,7 @@ use unbroken::{
     durable::{ClientFields, DurableLayer, DurableService},
     provider::scripted::{Script, Scripted},
     session::Sessions,
+    store::Memory,
 };
 use unbroken_hyper::{Mount, NotFound, ServerLimits, mount, serve};
 
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) sessions: Sessions,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
+    /// The handle of another server, which could go on with the sessions.
+    _other: Option<Memory>,
 }
 
 pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFound> {
@@ -43,6 +46,7 @@ pub(crate) async fn start(limits: ServerLimits) -> Server {
     Server {
         addr,
         sessions,
+        _other: None,
         stop: Some(stop),
         task: tokio::spawn(server.into_future()),
     }
@@ -59,7 +63,8 @@ where
     P: Provider + Sync,
 {
     let (listener, addr) = bind().await;
-    let sessions = Sessions::in_memory();
+    let store = Memory::new();
+    let sessions = Sessions::builder(store.clone()).build();
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         .client_fields(ClientFields::nothing().field("script"))
         .layer(provider);
@@ -71,6 +76,7 @@ where
     Server {
         addr,
         sessions,
+        _other: Some(store),
         stop: Some(stop),
         task: tokio::spawn(server.into_future()),
     }

@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -45,8 +45,14 @@ pub(crate) fn sessions() -> Sessions {
         .running(RUNNING)
         .running_per_owner(RUNNING_PER_OWNER)
         .session_events(SESSION_EVENTS);
-    Sessions::builder(Memory::new()).limits(limits).build()
+    let store = Memory::new();
+    let others = OTHERS.lock();
+    others.expect("nothing panics under it").push(store.clone());
+    Sessions::builder(store).limits(limits).build()
 }
+
+/// The handles of other servers, which could go on with sessions: a shutdown cuts their bodies.
+static OTHERS: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
 
 /// The service whose sessions have owners.
 pub(crate) fn owned(sessions: &Sessions) -> Chat {
