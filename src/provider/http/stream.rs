@@ -56,9 +56,19 @@ impl AnswerStream {
         reports: CallReports,
         idle_timeout: Duration,
     ) -> Self {
+        Self::of(Some((body, opening)), decoder, reports, idle_timeout)
+    }
+
+    fn of(
+        answered: Option<(reqwest::Body, Opening)>,
+        decoder: Box<dyn Decode>,
+        reports: CallReports,
+        idle_timeout: Duration,
+    ) -> Self {
+        let (body, opening) = answered.unzip();
         Self {
-            body: Some(body),
-            opening: Some(opening),
+            body,
+            opening,
             decoder,
             ready: VecDeque::new(),
             failure: None,
@@ -80,20 +90,7 @@ impl AnswerStream {
         reports: CallReports,
         idle_timeout: Duration,
     ) -> Self {
-        let mut this = Self {
-            body: None,
-            opening: None,
-            decoder,
-            ready: VecDeque::new(),
-            failure: None,
-            reports,
-            idle_timeout,
-            silence: Box::pin(sleep_until(Instant::now() + idle_timeout)),
-            silent: true,
-            linger: None,
-            lingering: false,
-            other: None,
-        };
+        let mut this = Self::of(None, decoder, reports, idle_timeout);
         this.take_whole(bytes);
         this
     }
