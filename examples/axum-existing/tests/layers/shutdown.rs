@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum_existing::{App, chat, layers::app, notes};
 use tokio::{net::TcpListener, sync::oneshot};
-use unbroken::{durable::ClientFields, provider::Scripted, session::Sessions};
+use unbroken::{durable::ClientFields, provider::Scripted, session::Sessions, store::Memory};
 
 use crate::{
     client::{READ_TIMEOUT, With, try_send},
@@ -11,7 +11,10 @@ use crate::{
 
 /// Returns true if a server stops on request during an answer.
 async fn stops(shut_down: bool) -> bool {
-    let (state, sessions) = (App::demo(), Sessions::in_memory());
+    // The second handle is another server's: without it, the answer would end with the store.
+    let store = Memory::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let state = App::demo();
     let open = ClientFields::nothing().field("script");
     let chat = chat::routes(sessions.clone(), state.clone(), open, Scripted::default());
     let app = app(notes::routes(), chat, state, &settings());
@@ -46,6 +49,7 @@ async fn stops(shut_down: bool) -> bool {
     } else {
         reading.abort();
     }
+    drop(store);
     stopped
 }
 
