@@ -145,6 +145,7 @@ mod tests {
                 service: ServiceName::new("test"),
                 digest: Digest([0; 32]),
                 format: 1,
+                outbox: None,
             }),
             age: Duration::ZERO,
             ended: None,

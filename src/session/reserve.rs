@@ -37,6 +37,7 @@ impl Sessions {
                 service: ServiceName::new(SERVICE),
                 digest,
                 format: shared.format.number(),
+                outbox: None,
             }),
             request: Bytes::new(),
             token: Token::random(),

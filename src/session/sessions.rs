@@ -196,6 +196,7 @@ impl Sessions {
             service: spec.service.clone(),
             digest: spec.digest,
             format: self.shared.format.number(),
+            outbox: None,
         });
         let (client, new) = self.shared.enter_or_insert(&spec.id);
         let created = if new {

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::AbortRequest;
 use crate::log::{Chunk, Outcome};
 
 /// The status of a session after an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterAppend {
     /// The session runs, and more records follow.
     Streaming,
@@ -16,12 +18,32 @@ pub enum AfterAppend {
 }
 
 /// The end of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
     /// The way in which the session ended.
     pub outcome: Outcome,
     /// The retention: how long the session is kept from now on, by the store's clock.
     pub keep: Duration,
+    /// What the outbox tells of the ending even if the session is deleted meanwhile, such as the usage. It is
+    /// not kept if the session has no [outbox](field@super::SessionMeta::outbox).
+    pub summary: Bytes,
+}
+
+impl Seal {
+    /// Creates a seal without a summary.
+    pub const fn new(outcome: Outcome, keep: Duration) -> Self {
+        Self {
+            outcome,
+            keep,
+            summary: Bytes::new(),
+        }
+    }
+
+    /// Sets the [summary](field@Self::summary).
+    pub fn summary(mut self, summary: Bytes) -> Self {
+        self.summary = summary;
+        self
+    }
 }
 
 /// The result of [`Store::append`](super::Store::append).

@@ -2,12 +2,12 @@ use std::{fmt, time::Duration};
 
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
-    Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
-    StoreError, StoredAnswer, Token,
+    Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding, RecordPage, Seen,
+    SessionMeta, SessionState, StoreError, StoredAnswer, Token,
 };
 use crate::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
 };
 
 /// A store for the logs of sessions.
@@ -229,8 +229,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] for [`DeleteMode::Released`] while another server holds the session,
-    /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
+    /// [`StoreError::Held`] for [`DeleteMode::Released`] while another server holds the session or its
+    /// [ending](Self::endings) waits for its delivery, [`StoreError::NotFound`], [`StoreError::Unavailable`].
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
@@ -268,6 +268,49 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`].
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>>;
+
+    /// Takes up to `limit` endings of a service that wait for their delivery, those that were due first
+    /// first, and leases each to the caller for this long. Until then no other call gets it.
+    ///
+    /// A seal puts the ending of a session with an [outbox](field@SessionMeta::outbox) there, in the same write.
+    /// It stays until it is [`delivered`](Self::delivered), and for the time in
+    /// [`SessionMeta::outbox`](field@SessionMeta::outbox) at most. Until then the session doesn't expire, and its request is
+    /// kept. If the session is [deleted](DeleteMode::Now) meanwhile, its records and its request go, and the ending
+    /// remains with its [summary](field@super::Seal::summary).
+    ///
+    /// It may lag behind the writes. The work doesn't depend on the number of sessions, nor on the endings
+    /// of other services.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>>;
+
+    /// Sets the time from which an ending may be taken again to `by` from now on: later, to go on with its
+    /// delivery, or sooner, to give it back. `delivery` is the number in [`PendingEnding::delivery`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if the ending isn't in the outbox any more, [`StoreError::Fenced`] if it
+    /// was taken since, [`StoreError::Unavailable`].
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Removes an ending from the outbox, whoever has taken it. One that isn't there is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Removes up to `limit` sessions and tombstones that have expired, and returns their number.
     ///

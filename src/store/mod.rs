@@ -38,6 +38,7 @@
 //!         service: ServiceName::new("my-service"),
 //!         digest: Digest([0; 32]),
 //!         format: SessionMeta::LATEST_FORMAT,
+//!         outbox: None,
 //!     }),
 //!     request: "the request".into(),
 //!     token: Token::random(),
@@ -51,7 +52,7 @@
 //! let mut records = ChunkBuilder::new();
 //! records.push(b"the only record");
 //! let chunk = records.take(Lsn::new(1), epoch).expect("it is not empty");
-//! let seal = Seal { outcome: Outcome::Complete, keep: Duration::from_secs(60) };
+//! let seal = Seal::new(Outcome::Complete, Duration::from_secs(60));
 //! store.append(&id, chunk, AfterAppend::Seal(seal)).await?;
 //!
 //! let page = store.read(&id, Position::START, 64 << 10).await?;
@@ -75,7 +76,7 @@
 //!
 //! The data types that cross the trait ([`NewSession`], [`SessionMeta`], [`SessionState`],
 //! [`RecordPage`], [`Appended`], [`Claimed`], [`Created`], [`Seal`], [`AbortRequest`], [`AfterAppend`],
-//! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`LeaseChange`], [`Listed`], [`Listing`], [`Seen`],
+//! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`LeaseChange`], [`Listed`], [`Listing`], [`PendingEnding`], [`Seen`],
 //! [`StoredAnswer`], [`Tombstone`]) are exhaustive on purpose: a store has to keep, fill in or
 //! distinguish each field and variant. A new one is a breaking change, so that a store that would lose
 //! it does not compile. These enums are `#[non_exhaustive]`: [`Status`], [`Outcome`] and [`ErrorCode`],
@@ -164,7 +165,9 @@
 //!
 //! A store keeps more than a [`SessionState`] shows:
 //!
-//! * the request of [`NewSession`], until the seal;
+//! * the request of [`NewSession`], until the seal, and until the ending is delivered;
+//! * the entry of the [outbox](Store::endings): the summary, the time from which the ending may be taken, how
+//!   often it was, and the time after which it is dropped;
 //! * the [`Token`] of the call that made the present epoch;
 //! * the time of the creation, for [`SessionState::age`] and the order of [`Store::list`];
 //! * the length of the lease and its end; the length is 0 once it was given back, so that an append
@@ -199,6 +202,7 @@ mod append;
 mod arc;
 mod contract;
 mod create;
+mod ending;
 mod error;
 mod list;
 pub mod machine;
@@ -211,6 +215,7 @@ pub use self::{
     append::{AfterAppend, Appended, Seal},
     contract::{Store, StoreExt},
     create::{Claimed, Created, NewSession, Token},
+    ending::PendingEnding,
     error::StoreError,
     list::{Filter, Listed, Listing, StatusFilter},
     memory::{Memory, MemorySnapshot},

@@ -28,10 +28,13 @@ pub struct SessionMeta {
     /// The format of the records. A library that does not know it returns
     /// [`StoreError::Unsupported`](super::StoreError::Unsupported).
     pub format: u16,
+    /// The longest time for which the ending stays in the [outbox](super::Store::endings) after the seal;
+    /// `None` if it isn't delivered.
+    pub outbox: Option<Duration>,
 }
 
 impl SessionMeta {
-    /// The latest format that this library knows. It reads and claims no session of a later one.
+    /// The latest format, outbox: None, that this library knows. It reads and claims no session of a later one.
     pub const LATEST_FORMAT: u16 = 1;
 }
 

@@ -85,6 +85,7 @@ async fn fill(store: &impl Store, chat: &str) {
                 service: ServiceName::new("another"),
                 digest: Digest([0; 32]),
                 format: SessionMeta::LATEST_FORMAT,
+                outbox: None,
             }),
             request: bytes::Bytes::new(),
             token: Token::random(),
@@ -99,10 +100,7 @@ async fn fill(store: &impl Store, chat: &str) {
             records.push(b"one token");
             let chunk = records.take(Lsn::new(1), epoch).unwrap();
             let outcome = Outcome::Complete;
-            let seal = AfterAppend::Seal(Seal {
-                outcome,
-                keep: HOUR,
-            });
+            let seal = AfterAppend::Seal(Seal::new(outcome, HOUR));
             store.append(&id, chunk, seal).await.unwrap();
         }
     }

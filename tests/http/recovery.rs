@@ -215,6 +215,7 @@ async fn never_begun(store: &Memory, name: &str, digest: Digest) -> String {
             service: ServiceName::new("native"),
             digest,
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: follow(&json!({"tally": "begun"})).to_string().into(),
         token: Token::random(),

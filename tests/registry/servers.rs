@@ -63,6 +63,7 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
             service: ServiceName::new("test"),
             digest: unbroken::log::Digest([7; 32]),
             format: 1,
+            outbox: None,
         }),
         request: bytes::Bytes::new(),
         token: unbroken::store::Token::random(),

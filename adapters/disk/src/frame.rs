@@ -317,6 +317,7 @@ fn meta(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
         service: string(from)?.try_into().ok()?,
         digest: Digest(take(from, 32)?.try_into().ok()?),
         format: from.try_get_u16_le().ok()?,
+        outbox: None,
     }))
 }
 

@@ -104,10 +104,7 @@ fn running(to: &mut Vec<u8>) {
 fn sealed(to: &mut Vec<u8>, number: u64, outcome: Outcome) {
     let mut machine = created(number);
     base(to, number, &machine, b"");
-    let seal = Seal {
-        outcome,
-        keep: KEEP,
-    };
+    let seal = Seal::new(outcome, KEEP);
     append(to, number, &mut machine, &["z"], AfterAppend::Seal(seal));
     machine.hold(Holder(number), KEEP, NOW).unwrap();
     frame::write(to, number, &FrameBody::State(&machine));
@@ -154,6 +151,7 @@ fn created(number: u64) -> SessionMachine {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: 1,
+            outbox: None,
         }),
         request: Bytes::new(),
         token: Token(7),

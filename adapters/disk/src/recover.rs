@@ -288,6 +288,7 @@ mod tests {
             service: ServiceName::new("a service"),
             digest: Digest([0; 32]),
             format: 1,
+            outbox: None,
         });
         let request = Bytes::new();
         let new = NewSession {

@@ -102,6 +102,7 @@ async fn create(store: &Disk, id: &SessionId) -> Result<Epoch, StoreError> {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"a request"),
         token: Token::random(),
@@ -208,10 +209,7 @@ async fn filled_by_itself(path: PathBuf) {
     append(&store, &long, epoch, 1, AfterAppend::Streaming)
         .await
         .unwrap();
-    let seal = AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: HOUR,
-    });
+    let seal = AfterAppend::Seal(Seal::new(Outcome::Complete, HOUR));
     let error = loop {
         let id = SessionId::random();
         let filled = async {

@@ -241,6 +241,7 @@ async fn session(store: &Postgres) -> (SessionId, Epoch) {
             service: ServiceName::new("bench"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"{}"),
         token: Token::random(),

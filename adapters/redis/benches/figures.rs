@@ -67,10 +67,7 @@ async fn lookups(store: &Redis) {
                 let mut records = ChunkBuilder::new();
                 records.push(RECORD);
                 let chunk = records.take(Lsn::new(1), epoch).expect("a record");
-                let seal = Seal {
-                    outcome: Outcome::Complete,
-                    keep: Duration::from_secs(3600),
-                };
+                let seal = Seal::new(Outcome::Complete, Duration::from_secs(3600));
                 let sealed = store.append(&id, chunk, AfterAppend::Seal(seal)).await;
                 sealed.expect("a seal");
                 (id, epoch)
@@ -238,6 +235,7 @@ async fn session_in(
             service: ServiceName::new("bench"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"{}"),
         token: Token::random(),

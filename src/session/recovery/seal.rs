@@ -149,10 +149,7 @@ async fn append_seal(
     let Some(chunk) = record.take(tail.next(), epoch) else {
         return Ok(());
     };
-    let then = AfterAppend::Seal(Seal {
-        outcome: ending.outcome(),
-        keep: shared.options.retention.keep,
-    });
+    let then = AfterAppend::Seal(Seal::new(ending.outcome(), shared.options.retention.keep));
     repeat(shared, || shared.store.append(id, chunk.clone(), then)).await?;
     Ok(())
 }

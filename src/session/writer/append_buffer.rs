@@ -151,10 +151,7 @@ impl AppendBuffer {
     /// Freezes the open batch, if it has records.
     pub(super) fn freeze(&mut self) {
         let then = match self.ended {
-            Some(outcome) => AfterAppend::Seal(Seal {
-                outcome,
-                keep: self.keep,
-            }),
+            Some(outcome) => AfterAppend::Seal(Seal::new(outcome, self.keep)),
             None if self.waiting => AfterAppend::Waiting,
             None => AfterAppend::Streaming,
         };

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Buf, BufMut, TryGetError};
+use bytes::{Buf, BufMut, Bytes, TryGetError};
 
 use crate::{
     log::{Epoch, ErrorCode, Lsn, Outcome, Status},
     store::{
         AbortRequest, Holder, SessionMeta, Token,
         machine::{
-            SessionMachine, answers::AnswerLog, lease::LeaseTerm, retention::RetentionState,
+            SessionMachine, answers::AnswerLog, lease::LeaseTerm, outbox::OutboxEntry, retention::RetentionState,
         },
     },
 };
@@ -24,8 +24,9 @@ impl SessionMachine {
     /// Appends the encoded state to `to`.
     ///
     /// Left out are the [`SessionMeta`] and the answers, which a store writes once and not with every
-    /// state, and the lease, since its owner is gone when the state is read again. If the owner has appended nothing
-    /// and holds the lease, the attempt is counted in advance: write the state when a lease is given back.
+    /// state, and the leases of the owner and of the ending, since their holders are gone when the state is read
+    /// again. If the owner has appended nothing and holds the lease, the attempt is counted in advance: write the
+    /// state when a lease is given back.
     pub fn encode(&self, to: &mut Vec<u8>) {
         put_time(to, self.created);
         to.put_u128_le(self.token.0);
@@ -34,12 +35,16 @@ impl SessionMachine {
         to.put_u64_le(self.tail.get());
         put_epoch(to, self.tail_epoch);
         let number = status_number(self.status);
-        match self.sealed {
-            None => to.put_u8(number),
-            Some(at) => {
-                to.put_u8(number | WITH_TIME);
-                put_time(to, at);
-            }
+        let mark = |given: bool, mark| if given { mark } else { 0 };
+        let marks = mark(self.sealed.is_some(), WITH_TIME) | mark(self.outbox.is_some(), WITH_ENDING);
+        to.put_u8(number | marks);
+        if let Some(at) = self.sealed {
+            put_time(to, at);
+        }
+        if let Some(ending) = &self.outbox {
+            put_bytes(to, &ending.summary);
+            to.put_u32_le(ending.deliveries);
+            put_time(to, ending.until);
         }
         match &self.abort {
             None => to.put_u8(0),
@@ -82,6 +87,15 @@ impl SessionMachine {
             0 => None,
             _ => Some(time(from)?),
         };
+        let outbox = match number & WITH_ENDING {
+            0 => None,
+            _ => Some(OutboxEntry {
+                summary: Bytes::copy_from_slice(bytes(from)?),
+                due: Duration::ZERO,
+                deliveries: from.try_get_u32_le()?,
+                until: time(from)?,
+            }),
+        };
         Ok(Self {
             meta,
             created,
@@ -90,7 +104,7 @@ impl SessionMachine {
             attempts,
             tail,
             tail_epoch,
-            status: status(number & !WITH_TIME)?,
+            status: status(number & !(WITH_TIME | WITH_ENDING))?,
             sealed,
             abort: match from.try_get_u8()? {
                 0 => None,
@@ -106,6 +120,7 @@ impl SessionMachine {
             answers: AnswerLog::default(),
             lease: LeaseTerm::new(Duration::ZERO, Duration::ZERO),
             retention: retention(from)?,
+            outbox,
         })
     }
 }
@@ -126,6 +141,8 @@ fn retention(from: &mut &[u8]) -> Result<RetentionState, InvalidEncoding> {
 
 /// Set in the number of a status whose time follows. Earlier versions wrote no time of a seal.
 const WITH_TIME: u8 = 0x80;
+/// Set in the number of a status whose ending in the outbox follows.
+const WITH_ENDING: u8 = 0x40;
 
 const STREAMING: u8 = 0;
 const WAITING: u8 = 1;
@@ -223,6 +240,7 @@ mod tests {
             service: ServiceName::new("a service"),
             digest: Digest([0; 32]),
             format: 1,
+            outbox: None,
         });
         let new = NewSession {
             meta,
@@ -246,7 +264,7 @@ mod tests {
                 let keep = Duration::from_secs(3);
                 let mut machine = new_machine.clone();
                 machine
-                    .append(&chunk, AfterAppend::Seal(Seal { outcome, keep }), 9, now)
+                    .append(&chunk, AfterAppend::Seal(Seal::new(outcome, keep)), 9, now)
                     .unwrap();
                 machine
             })

@@ -13,6 +13,7 @@
 mod answers;
 mod encoding;
 mod lease;
+mod outbox;
 mod retention;
 mod session_machine;
 #[cfg(test)]
@@ -21,5 +22,6 @@ mod tests;
 pub use self::{
     answers::{AnswerEffect, AnswerLog},
     encoding::InvalidEncoding,
+    outbox::TakenEnding,
     session_machine::{AppendEffect, SessionMachine},
 };

@@ -34,23 +34,36 @@ impl RetentionState {
         }
     }
 
-    pub(super) fn presence(&self, sealed: bool, now: Duration) -> Presence {
-        match self.gone_at(sealed) {
-            Some(gone) if gone <= now => {
-                let ends = gone.saturating_add(self.tombstone);
-                if ends <= now {
-                    Presence::Nothing
-                } else {
-                    Presence::Tombstone
-                }
-            }
-            _ => Presence::Present,
+    /// Returns what remains of a session whose ending is in the outbox until `ending`, if it is.
+    pub(super) fn presence(
+        &self,
+        sealed: bool,
+        ending: Option<Duration>,
+        now: Duration,
+    ) -> Presence {
+        if self.gone_at(sealed, ending).is_none_or(|gone| gone > now) {
+            return Presence::Present;
+        }
+        match self.tombstone_until(sealed, ending) {
+            Some(ends) if ends <= now => Presence::Nothing,
+            _ => Presence::Tombstone,
         }
     }
 
     /// Returns the time of the deletion, or else the end of the retention of a sealed session.
-    pub(super) fn gone_at(&self, sealed: bool) -> Option<Duration> {
-        self.deleted.or(sealed.then_some(self.keep_until))
+    pub(super) fn gone_at(&self, sealed: bool, ending: Option<Duration>) -> Option<Duration> {
+        let kept = || ending.map_or(self.keep_until, |until| until.max(self.keep_until));
+        self.deleted.or_else(|| sealed.then(kept))
+    }
+
+    /// Returns the time at which the tombstone ends.
+    pub(super) fn tombstone_until(
+        &self,
+        sealed: bool,
+        ending: Option<Duration>,
+    ) -> Option<Duration> {
+        let ends = self.gone_at(sealed, ending)?.saturating_add(self.tombstone);
+        Some(ending.map_or(ends, |until| until.max(ends)))
     }
 
     /// Keeps the session at least until then.

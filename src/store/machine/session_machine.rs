@@ -8,6 +8,7 @@ use crate::{
         machine::{
             answers::{AnswerEffect, AnswerLog},
             lease::LeaseTerm,
+            outbox::OutboxEntry,
             retention::{Presence, RetentionState},
         },
     },
@@ -35,6 +36,8 @@ pub struct SessionMachine {
     pub(super) answers: AnswerLog,
     pub(super) lease: LeaseTerm,
     pub(super) retention: RetentionState,
+    // Of a sealed session whose ending is to be delivered.
+    pub(super) outbox: Option<OutboxEntry>,
 }
 
 /// The effect of [`SessionMachine::append`].
@@ -70,6 +73,7 @@ impl SessionMachine {
             answers: AnswerLog::default(),
             lease: LeaseTerm::new(new.lease, now),
             retention: RetentionState::new(new.tombstone),
+            outbox: None,
         }
     }
 
@@ -184,6 +188,12 @@ impl SessionMachine {
                 self.sealed = Some(now);
                 self.answers = AnswerLog::default();
                 self.retention.keep(now.saturating_add(seal.keep));
+                self.outbox = self.meta.outbox.map(|keep| OutboxEntry {
+                    summary: seal.summary,
+                    due: now,
+                    deliveries: 0,
+                    until: now.saturating_add(keep),
+                });
             }
         }
         Ok(self.append_effect(true, self.status != before))
@@ -321,13 +331,15 @@ impl SessionMachine {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] if another server holds the session, [`StoreError::NotFound`].
+    /// [`StoreError::Held`] for [`DeleteMode::Released`] if another server holds the session or its ending
+    /// is not delivered, [`StoreError::NotFound`].
     pub fn delete(&mut self, how: DeleteMode, now: Duration) -> Result<bool, StoreError> {
         match self.check_present(now) {
             Err(StoreError::Gone(_)) => return Ok(false),
             other => other?,
         }
-        if self.retention.is_held(how, now) {
+        let waits = self.has_ending(now) && how != DeleteMode::Now;
+        if waits || self.retention.is_held(how, now) {
             return Err(StoreError::Held);
         }
         self.retention.delete(now);
@@ -390,6 +402,11 @@ impl SessionMachine {
         self.status.outcome().is_some()
     }
 
+    /// Returns true if the session was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.retention.deleted.is_some()
+    }
+
     /// Returns true if the session may be claimed.
     pub fn is_orphan(&self, now: Duration) -> bool {
         !self.is_sealed() && self.lease.at(now).is_over() && self.check_present(now).is_ok()
@@ -398,16 +415,23 @@ impl SessionMachine {
     /// Returns the time at which the session is gone: that of its deletion, or else the end of its
     /// retention. Returns `None` for a session that is neither sealed nor deleted.
     ///
-    /// A hold can move the end of the retention to a later time.
+    /// A hold can move the end of the retention to a later time, and a delivery of the ending to a sooner
+    /// one.
     pub fn gone_at(&self) -> Option<Duration> {
-        self.retention.gone_at(self.is_sealed())
+        self.retention.gone_at(self.is_sealed(), self.ending_until())
+    }
+
+    /// Returns the time from which only the tombstone is needed: the session is [gone](Self::gone_at), and
+    /// its ending is delivered or dropped.
+    pub fn buried_at(&self) -> Option<Duration> {
+        let gone = self.gone_at()?;
+        Some(self.ending_until().map_or(gone, |until| gone.max(until)))
     }
 
     /// Returns the time at which the tombstone ends: that of [`gone_at`](Self::gone_at) and the length of
-    /// the tombstone.
+    /// the tombstone, but no sooner than the ending is delivered or dropped.
     pub fn tombstone_until(&self) -> Option<Duration> {
-        let gone = self.gone_at()?;
-        Some(gone.saturating_add(self.retention.tombstone))
+        self.retention.tombstone_until(self.is_sealed(), self.ending_until())
     }
 
     /// Checks that the session is neither deleted nor expired.
@@ -416,7 +440,7 @@ impl SessionMachine {
     ///
     /// [`StoreError::Gone`] while there is a tombstone, [`StoreError::NotFound`] after that.
     pub fn check_present(&self, now: Duration) -> Result<(), StoreError> {
-        match self.retention.presence(self.is_sealed(), now) {
+        match self.retention.presence(self.is_sealed(), self.ending_until(), now) {
             Presence::Present => Ok(()),
             Presence::Nothing => Err(StoreError::NotFound),
             Presence::Tombstone => Err(StoreError::Gone(Tombstone {

@@ -27,6 +27,7 @@ fn machine() -> SessionMachine {
             service: ServiceName::new("a service"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::new(),
         token: Token(1),
@@ -43,10 +44,7 @@ fn chunk(first: u64, len: usize, epoch: Epoch) -> Chunk {
 }
 
 fn seal(keep: u64) -> AfterAppend {
-    AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: secs(keep),
-    })
+    AfterAppend::Seal(Seal::new(Outcome::Complete, secs(keep)))
 }
 
 impl SessionMachine {

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::{Memory, log::RecordLog, session::MemorySession};
 use crate::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, Lease, LeaseChange, Listed, Listing, NewSession, RecordPage,
-        Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, Lease, LeaseChange, Listed, Listing, NewSession, PendingEnding,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -177,6 +177,46 @@ impl Store for Memory {
         ready(move || Ok(self.table.orphans(limit)))
     }
 
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        ready(move || Ok(self.endings_now(service, limit, lease)))
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(move || {
+            let entry = self.table.entry(id)?;
+            let now = self.table.now();
+            entry.lock().machine.postpone_ending(delivery, by, now)?;
+            self.table.update(&entry);
+            Ok(())
+        })
+    }
+
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(move || {
+            let Ok(entry) = self.table.entry(id) else {
+                return Ok(());
+            };
+            {
+                let mut session = entry.lock();
+                session.machine.ending_delivered();
+                session.drop_request();
+            }
+            self.table.update(&entry);
+            self.table.bury(&entry);
+            Ok(())
+        })
+    }
+
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
         ready(move || Ok(self.table.sweep(limit)))
     }
@@ -248,7 +288,7 @@ impl Memory {
             let sealed = session.machine.is_sealed();
             if sealed {
                 session.log.compact();
-                session.request = Bytes::new();
+                session.drop_request();
             }
             effect.appended.kept = session.log.merged_last().cloned();
             (effect, sealed)
@@ -286,12 +326,37 @@ impl Memory {
         })
     }
 
+    fn endings_now(
+        &self,
+        service: &ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> Vec<PendingEnding> {
+        let now = self.table.now();
+        let due = self.table.index().due_endings(service, limit, now);
+        let taken = due.into_iter().filter_map(|entry| {
+            let taken = {
+                let mut session = entry.lock();
+                let taken = session.machine.take_ending(lease, now)?;
+                taken.of(entry.id.clone(), session.request.clone())
+            };
+            self.table.update(&entry);
+            Some(taken)
+        });
+        taken.collect()
+    }
+
     fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let entry = match self.table.entry(id) {
             Err(StoreError::Gone(_)) => return Ok(()),
             found => found?,
         };
-        entry.lock().machine.delete(how, self.table.now())?;
+        {
+            let mut session = entry.lock();
+            session.machine.delete(how, self.table.now())?;
+            session.request = Bytes::new();
+            session.log = RecordLog::default();
+        }
         self.table.bury(&entry);
         entry.wake_all();
         Ok(())

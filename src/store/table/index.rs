@@ -6,10 +6,11 @@ use std::{
 };
 
 use crate::{
-    log::SessionId,
+    log::{ServiceName, SessionId},
     store::{
         StatusFilter, StoreError,
         table::{
+            ending_queue::EndingQueue,
             entry::{HasMachine, TableEntry},
             scope::{Scope, ScopeIndex, ScopeKeys},
             tombstones::{TombstoneEntry, Tombstones},
@@ -26,6 +27,7 @@ pub struct TableIndex<S, T = ()> {
     scopes: ScopeIndex,
     // A lower bound, since a hold moves the expiry of a session. At most one entry a session.
     due: BTreeSet<DueKey>,
+    endings: EndingQueue,
     tombstones: Tombstones<T>,
     last: u64,
 }
@@ -53,6 +55,7 @@ impl<S, T> TableIndex<S, T> {
             numbers: BTreeMap::new(),
             scopes: ScopeIndex::default(),
             due: BTreeSet::new(),
+            endings: EndingQueue::default(),
             tombstones: Tombstones::new(),
             last: 0,
         }
@@ -105,6 +108,7 @@ impl<S, T> TableIndex<S, T> {
         if let Some(at) = removed.due {
             self.due.remove(&DueKey { at, number });
         }
+        self.endings.set(number, None);
         let id = &removed.entry.id;
         if self.ids.get(id).is_some_and(|now| now.number == number) {
             self.ids.remove(id);
@@ -281,32 +285,58 @@ impl<S: HasMachine, T> TableIndex<S, T> {
 
     /// Lists a session under its present status, and notes the time at which it expires.
     ///
-    /// Call it after every change of the status: between streaming and waiting, and at the seal. It locks
-    /// the entry. It has no effect once the session was removed or buried.
+    /// Call it after every change of the status: between streaming and waiting, and at the seal; and after a
+    /// change of its ending in the outbox. It locks the entry. It has no effect once the session was removed or buried.
     pub fn update(&mut self, entry: &TableEntry<S>) {
-        let (status, due) = {
+        let (status, due, ending) = {
             let session = entry.lock();
             let machine = session.machine();
-            (StatusFilter::of(machine.status()), machine.gone_at())
+            let service = machine.meta().service.clone();
+            let ending = machine.ending_due().map(|at| (service, at));
+            let status = (!machine.is_deleted()).then(|| StatusFilter::of(machine.status()));
+            (status, machine.buried_at(), ending)
         };
-        self.list_as(entry.number, Some(status));
+        if !self.numbers.contains_key(&entry.number) {
+            return;
+        }
+        self.list_as(entry.number, status);
         self.set_due(entry.number, due);
+        self.endings.set(entry.number, ending);
+    }
+
+    /// Returns up to `limit` sessions of a service whose endings may be taken at the time `now`; those that
+    /// were due first come first.
+    ///
+    /// The store [takes](crate::store::machine::SessionMachine::take_ending) each, and calls
+    /// [`update`](Self::update).
+    pub fn due_endings(
+        &self,
+        service: &ServiceName,
+        limit: usize,
+        now: Duration,
+    ) -> Vec<Arc<TableEntry<S>>> {
+        self.entries(self.endings.due(service, now).take(limit))
     }
 
     /// Removes a session that was deleted or has expired, and adds its tombstone with the store's own
     /// `data`. Beyond the largest number of tombstones, the one that ends first is removed.
     ///
-    /// Returns false, and changes nothing, if the session is present, or was removed before. It locks the
-    /// entry.
+    /// Returns false if the session is present, if its ending waits for its delivery, or if it was removed
+    /// before. Then it changes nothing but the lists, in which a deleted session isn't. It locks the entry.
     pub fn bury(&mut self, entry: &TableEntry<S>, now: Duration, data: T) -> bool {
         if !self.numbers.contains_key(&entry.number) {
             return false;
         }
-        let (presence, until) = {
+        let (presence, until, waits) = {
             let session = entry.lock();
             let machine = session.machine();
-            (machine.check_present(now), machine.tombstone_until())
+            let waits = machine.buried_at().is_none_or(|at| at > now);
+            (machine.check_present(now), machine.tombstone_until(), waits)
         };
+        if waits {
+            self.update(entry);
+            return false;
+        }
         match presence {
             Ok(()) => return false,
             Err(StoreError::Gone(tombstone)) => {

@@ -108,6 +108,10 @@
 //!
 //! * `claim`, `renew`, `abort`, `answer` and `hold` lock the entry and call the machine's method of that
 //!   name. `answers` calls [`answers_after`](super::machine::SessionMachine::answers_after).
+//! * `endings` asks [`TableIndex::due_endings`] for the sessions, and takes each with
+//!   [`take_ending`](super::machine::SessionMachine::take_ending); `postpone_ending` and `delivered` call the
+//!   machine's methods too. After each they call [`update`](SessionTable::update), and after `delivered`
+//!   [`bury`](SessionTable::bury).
 //! * After `claim`, `abort` and `answer` they wake all waiting tasks.
 //! * [`changed`](SessionTable::changed), [`of_chat`](SessionTable::of_chat), [`list`](SessionTable::list),
 //!   [`orphans`](SessionTable::orphans) and [`sweep`](SessionTable::sweep) are methods of the table.
@@ -118,6 +122,7 @@
 
 mod changed;
 mod clock;
+mod ending_queue;
 mod entry;
 mod index;
 mod listing;

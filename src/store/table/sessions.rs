@@ -76,7 +76,8 @@ impl<S: HasMachine, T> SessionTable<S, T> {
     /// Lists a session under its present status, and notes the time at which it expires.
     ///
     /// Call it after every change of the status: after an append whose effect
-    /// [says so](crate::store::machine::AppendEffect::status_changed). It locks the index and the entry,
+    /// [says so](crate::store::machine::AppendEffect::status_changed); and after a change of its ending in
+    /// the outbox. It locks the index and the entry,
     /// so the caller holds neither.
     pub fn update(&self, entry: &TableEntry<S>) {
         self.index().update(entry);
@@ -85,7 +86,7 @@ impl<S: HasMachine, T> SessionTable<S, T> {
 
 impl<S: HasMachine, T: Default> SessionTable<S, T> {
     /// Replaces a session that was deleted or has expired by its tombstone. It has no effect on a session
-    /// that is present.
+    /// that is present, or whose ending waits for its delivery.
     ///
     /// Call it after a deletion. It locks the index and the entry, so the caller holds neither.
     pub fn bury(&self, entry: &TableEntry<S>) {

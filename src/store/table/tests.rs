@@ -57,6 +57,7 @@ impl CountedTable {
                 service: ServiceName::new("a service"),
                 digest: Digest([7; 32]),
                 format: SessionMeta::LATEST_FORMAT,
+                outbox: None,
             }),
             request: Bytes::new(),
             token: Token(1),
@@ -131,10 +132,7 @@ impl CountedTable {
 }
 
 fn seal(keep: u64) -> AfterAppend {
-    AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: Duration::from_secs(keep),
-    })
+    AfterAppend::Seal(Seal::new(Outcome::Complete, Duration::from_secs(keep)))
 }
 
 fn ids(listed: &[Listed]) -> Vec<SessionId> {

@@ -192,6 +192,46 @@ macro_rules! delegate_store {
             self.$field.orphans(limit)
         }
     };
+    (@$field:tt endings) => {
+        fn endings<'a>(
+            &'a self,
+            service: &'a $crate::__unbroken::log::ServiceName,
+            limit: usize,
+            lease: ::std::time::Duration,
+        ) -> $crate::__unbroken::BoxFuture<
+            'a,
+            ::std::result::Result<
+                ::std::vec::Vec<$crate::__unbroken::store::PendingEnding>,
+                $crate::__unbroken::store::StoreError,
+            >,
+        > {
+            self.$field.endings(service, limit, lease)
+        }
+    };
+    (@$field:tt postpone_ending) => {
+        fn postpone_ending<'a>(
+            &'a self,
+            id: &'a $crate::__unbroken::log::SessionId,
+            delivery: u32,
+            by: ::std::time::Duration,
+        ) -> $crate::__unbroken::BoxFuture<
+            'a,
+            ::std::result::Result<(), $crate::__unbroken::store::StoreError>,
+        > {
+            self.$field.postpone_ending(id, delivery, by)
+        }
+    };
+    (@$field:tt delivered) => {
+        fn delivered<'a>(
+            &'a self,
+            id: &'a $crate::__unbroken::log::SessionId,
+        ) -> $crate::__unbroken::BoxFuture<
+            'a,
+            ::std::result::Result<(), $crate::__unbroken::store::StoreError>,
+        > {
+            self.$field.delivered(id)
+        }
+    };
     (@$field:tt sweep) => {
         fn sweep(
             &self,

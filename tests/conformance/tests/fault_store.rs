@@ -21,6 +21,7 @@ fn new_session() -> NewSession {
             service: ServiceName::new("a service"),
             digest: Digest([1; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::new(),
         token: Token::random(),

@@ -281,6 +281,7 @@ async fn session(store: &dyn Store, at: usize, owner: &Owner, fate: Fate) -> Res
             service: ServiceName::new("a service"),
             digest: Digest([u8::try_from(at % 256)?; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"{}"),
         token: Token::random(),
@@ -293,10 +294,7 @@ async fn session(store: &dyn Store, at: usize, owner: &Owner, fate: Fate) -> Res
     let mut records = ChunkBuilder::new();
     records.push(br#"{"type":"text","content":"Hi"}"#);
     let chunk = records.take(Lsn::new(1), epoch).ok_or("no record")?;
-    let seal = Seal {
-        outcome: Outcome::Complete,
-        keep: HOUR,
-    };
+    let seal = Seal::new(Outcome::Complete, HOUR);
     match fate {
         Fate::Runs => drop(store.append(&id, chunk, AfterAppend::Streaming).await?),
         Fate::Ended => drop(store.append(&id, chunk, AfterAppend::Seal(seal)).await?),

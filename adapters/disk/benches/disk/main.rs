@@ -101,6 +101,7 @@ async fn create_session(store: &Disk) -> (SessionId, Epoch) {
             service: ServiceName::new("chat"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from(vec![b'r'; 500]),
         token: Token::random(),
@@ -179,10 +180,7 @@ async fn idle(path: &Path, sessions: usize) {
                 let added = store.append(&id, first, AfterAppend::Streaming).await;
                 added.expect("it is added");
                 let outcome = Outcome::Complete;
-                let seal = AfterAppend::Seal(Seal {
-                    outcome,
-                    keep: HOUR,
-                });
+                let seal = AfterAppend::Seal(Seal::new(outcome, HOUR));
                 store.append(&id, rest, seal).await.expect("it is added");
             }
         });

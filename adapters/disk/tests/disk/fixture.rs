@@ -30,6 +30,7 @@ pub(crate) fn new_session() -> NewSession {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"a request"),
         token: Token::random(),
@@ -70,7 +71,7 @@ pub(crate) async fn push(
 
 pub(crate) fn seal(keep: Duration) -> AfterAppend {
     let outcome = Outcome::Complete;
-    AfterAppend::Seal(Seal { outcome, keep })
+    AfterAppend::Seal(Seal::new(outcome, keep))
 }
 
 /// Claims a session whose owner is gone, and checks its request.

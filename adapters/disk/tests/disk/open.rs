@@ -43,10 +43,7 @@ async fn a_reopened_store_has_everything_that_was_stored() {
 
     let (sealed, epoch) = create_session(&store).await;
     let outcome = Outcome::Error(ErrorCode::Limit);
-    let after = AfterAppend::Seal(Seal {
-        outcome,
-        keep: HOUR,
-    });
+    let after = AfterAppend::Seal(Seal::new(outcome, HOUR));
     store
         .append(&sealed, chunk(1, epoch, &["z"]), after)
         .await

@@ -79,6 +79,7 @@ async fn a_tombstone_keeps_its_owner_and_digest_through_compaction_and_a_restart
         service: ServiceName::new("the-service-of-it"),
         digest: Digest([9; 32]),
         format: SessionMeta::LATEST_FORMAT,
+        outbox: None,
     };
     let ids = [
         create(&store, meta.clone()).await,

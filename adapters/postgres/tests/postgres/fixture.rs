@@ -18,6 +18,7 @@ pub(crate) fn new() -> NewSession {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: Bytes::from_static(b"the request"),
         token: Token::random(),
@@ -41,10 +42,7 @@ pub(crate) fn chunk(first: u64, epoch: Epoch, records: &[&str]) -> Chunk {
 }
 
 pub(crate) fn seal() -> AfterAppend {
-    AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: Duration::from_secs(60),
-    })
+    AfterAppend::Seal(Seal::new(Outcome::Complete, Duration::from_secs(60)))
 }
 
 /// Reads all records, page by page.

@@ -28,6 +28,7 @@ pub(super) fn decode_meta(reply: &mut ScriptReply) -> Result<SessionMeta, Decode
         service: ServiceName::try_from(reply.text()?).map_err(|_| DecodeError)?,
         digest: Digest(digest),
         format: reply.number()?,
+        outbox: None,
     })
 }
 

@@ -127,10 +127,7 @@ async fn write_sessions(store: &Redis, texts: &mut Texts) -> Result<(), Failed> 
     for (number, outcome) in outcomes() {
         let epoch = create(store, number, texts).await?;
         store.hold(&id(number), Holder(7), fixture::LONG).await?;
-        let seal = AfterAppend::Seal(Seal {
-            outcome,
-            keep: fixture::LONG,
-        });
+        let seal = AfterAppend::Seal(Seal::new(outcome, fixture::LONG));
         let chunk = fixture::chunk(1, epoch, &["z"]);
         store.append(&id(number), chunk, seal).await?;
     }

@@ -103,10 +103,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             size: usize::try_from(dice.roll(200)).unwrap_or(0),
             then: match dice.roll(12) {
                 0 => fixture::sealed(),
-                1 => AfterAppend::Seal(Seal {
-                    outcome: Outcome::Aborted,
-                    keep: Duration::ZERO,
-                }),
+                1 => AfterAppend::Seal(Seal::new(Outcome::Aborted, Duration::ZERO)),
                 2 | 3 => AfterAppend::Waiting,
                 _ => AfterAppend::Streaming,
             },

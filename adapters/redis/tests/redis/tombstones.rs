@@ -44,10 +44,7 @@ async fn remains() -> Result<(), Failed> {
     let chat = "a chat ".repeat(18);
     let (deleted, _) = it.create(Some("the owner"), &chat, 1).await?.remove(0);
     it.store.delete(&deleted, DeleteMode::Now).await?;
-    let seal = Seal {
-        outcome: Outcome::Complete,
-        keep: Duration::ZERO,
-    };
+    let seal = Seal::new(Outcome::Complete, Duration::ZERO);
     let seal = AfterAppend::Seal(seal);
     let expired = it
         .create_ended(Some("the owner"), &chat, 1, seal)
@@ -99,10 +96,7 @@ async fn bounded() -> Result<(), Failed> {
         assert_eq!(is_gone(&it, id).await, at >= 2, "number {at}");
     }
     // Expired sessions count from the sweep on.
-    let seal = AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: Duration::ZERO,
-    });
+    let seal = AfterAppend::Seal(Seal::new(Outcome::Complete, Duration::ZERO));
     let expired = it.create_ended(Some("me"), "c", 2, seal).await?;
     assert_eq!(it.store.sweep(10).await?, 2);
     for id in expired.iter().chain(&deleted[4..]) {

@@ -68,6 +68,7 @@ impl StoreFixture {
                 service: ServiceName::new("a service"),
                 digest: Digest([7; 32]),
                 format: SessionMeta::LATEST_FORMAT,
+                outbox: None,
             }),
             request: Bytes::from_static(b"the request"),
             token: Token::random(),
@@ -107,10 +108,7 @@ impl StoreFixture {
     }
 
     pub(super) fn seal(&self, keep: u32) -> AfterAppend {
-        AfterAppend::Seal(Seal {
-            outcome: Outcome::Complete,
-            keep: self.steps(keep),
-        })
+        AfterAppend::Seal(Seal::new(Outcome::Complete, self.steps(keep)))
     }
 
     pub(super) async fn push(

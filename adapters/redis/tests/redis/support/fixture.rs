@@ -19,6 +19,7 @@ pub(crate) fn new_of(owner: &str) -> NewSession {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: SessionMeta::LATEST_FORMAT,
+            outbox: None,
         }),
         request: "the request".into(),
         token: Token::random(),
@@ -58,10 +59,7 @@ pub(crate) async fn push(
 }
 
 pub(crate) fn sealed() -> AfterAppend {
-    AfterAppend::Seal(Seal {
-        outcome: Outcome::Complete,
-        keep: LONG,
-    })
+    AfterAppend::Seal(Seal::new(Outcome::Complete, LONG))
 }
 
 /// Reads every record, page by page.

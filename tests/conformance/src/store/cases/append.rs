@@ -254,7 +254,7 @@ pub(crate) async fn a_seal_sets_the_outcome(store: StoreFixture) -> CaseResult {
     {
         let session = store.created().await?;
         let keep = store.steps(100);
-        let then = AfterAppend::Seal(Seal { outcome, keep });
+        let then = AfterAppend::Seal(Seal::new(outcome, keep));
         store.push(&session, 1, &["a", "z"], then).await?;
         let state = store.state(&session.id).await?;
         ensure_eq!(state.status, Status::Ended(outcome), "status");

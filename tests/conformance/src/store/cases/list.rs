@@ -113,10 +113,7 @@ pub(crate) async fn a_list_matches_its_filter(store: StoreFixture) -> CaseResult
 }
 
 fn sealed(store: &StoreFixture, outcome: Outcome) -> AfterAppend {
-    AfterAppend::Seal(Seal {
-        outcome,
-        keep: store.steps(100),
-    })
+    AfterAppend::Seal(Seal::new(outcome, store.steps(100)))
 }
 
 pub(crate) async fn pages_of_a_list_have_every_session_once(store: StoreFixture) -> CaseResult {

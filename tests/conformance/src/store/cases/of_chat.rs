@@ -55,7 +55,7 @@ impl ChatScene {
     async fn sealed(&self, outcome: Outcome) -> Result<SessionId, CaseStop> {
         let created = self.create(Some(&self.owner)).await?;
         let keep = self.store.steps(100);
-        let seal = AfterAppend::Seal(Seal { outcome, keep });
+        let seal = AfterAppend::Seal(Seal::new(outcome, keep));
         self.store.push(&created, 1, &["z"], seal).await?;
         Ok(created.id)
     }
