@@ -29,6 +29,17 @@ impl Format for ChatFormat {
         terminal_event(ending).to_json().freeze()
     }
 
+    /// Returns the terminal event without the text of the answer.
+    fn summary(&self, terminal: &[u8]) -> Bytes {
+        match serde_json::from_slice(terminal) {
+            Ok(ChatEvent::Complete(mut complete)) => {
+                complete.text = None;
+                ChatEvent::Complete(complete).to_json().freeze()
+            }
+            _ => Bytes::copy_from_slice(terminal),
+        }
+    }
+
     fn fold(&self) -> Option<Box<dyn LogFold>> {
         Some(Box::new(TurnsUsage(AnswerUsage::after(None))))
     }

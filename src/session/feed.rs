@@ -89,6 +89,9 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
     let next = match end {
         WriterEnd::Sealed(outcome) => {
             tracing::debug!(?outcome, "a session ended");
+            if entry.meta().is_some_and(|meta| meta.outbox.is_some()) {
+                shared.outbox.wake();
+            }
             if let Some(hook) = on_sealed {
                 shared.sealed_hooks.spawn(hook, outcome);
             }

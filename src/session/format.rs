@@ -16,6 +16,13 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
     /// Encodes the terminal record of an ending.
     fn ending(&self, ending: &Ending) -> Bytes;
 
+    /// Returns what the [outbox](crate::store::Store::endings) tells of a terminal record even if the session
+    /// is deleted before its ending is delivered, such as the usage. Default: nothing.
+    fn summary(&self, terminal: &[u8]) -> Bytes {
+        let _ = terminal;
+        Bytes::new()
+    }
+
     /// Returns a new fold that makes the terminal record of an orphan that isn't continued, from its log. `None`,
     /// the default, leaves it to [`ending`](Self::ending), and the log isn't read.
     fn fold(&self) -> Option<Box<dyn LogFold>> {
@@ -36,4 +43,10 @@ pub trait LogFold: Send {
     /// Encodes the terminal record of this ending. One that is larger than
     /// [`Limits::event_bytes`](field@super::Limits::event_bytes) isn't taken.
     fn ending(&self, ending: &Ending) -> Bytes;
+}
+
+/// Returns the summary of the last record of a chunk, which is the terminal one. Nothing without a format.
+pub(super) fn summary(format: Option<&dyn Format>, sealing: &Chunk) -> Bytes {
+    let terminal = format.zip(sealing.records().last());
+    terminal.map_or_else(Bytes::new, |(format, record)| format.summary(record.bytes))
 }

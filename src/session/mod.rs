@@ -132,6 +132,7 @@ mod hot;
 mod inbox;
 mod limits;
 mod options;
+mod outbox;
 mod page_cache;
 mod permit;
 mod places;
@@ -161,6 +162,7 @@ pub use self::{
     hot::Batch,
     inbox::Inbox,
     limits::Limits,
+    outbox::{EndingHandler, StoredEnding},
     permit::Permit,
     reader::Reader,
     recovery::{Continuation, Orphan, RecoveryHandler, SealedOrphan},

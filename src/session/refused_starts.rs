@@ -138,7 +138,7 @@ async fn seal_if_created(shared: &Arc<Registry>, id: &SessionId, refused: &Arc<R
             Err(error) if error.is_unavailable() => {}
             // From here on no start can take the token, and with it the epoch, over.
             Ok(Created::Created(epoch)) if shared.refused_starts.remove(id, refused) => {
-                match recovery::seal_empty(shared, id, epoch).await {
+                match recovery::seal_empty(shared, id, &refused.new.meta, epoch).await {
                     Ok(()) => tracing::info!("a refused start was withdrawn"),
                     Err(error) => tracing::debug!(%error, "a refused start was not withdrawn"),
                 }

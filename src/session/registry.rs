@@ -16,6 +16,7 @@ use super::{
     entry::{Ownership, SessionEntry},
     hot::{Budget, HotLog},
     options::SessionsOptions,
+    outbox::OutboxDeliveries,
     page_cache::PageCache,
     places::SharedPlaces,
     recovery::RecoveryHandlers,
@@ -50,6 +51,7 @@ pub(super) struct Registry {
     pub(super) renewing: RwLock<()>,
     pub(super) store_health: StoreHealth,
     pub(super) sealed_hooks: SealedHooks,
+    pub(super) outbox: Arc<OutboxDeliveries>,
     /// Wakes the sweeper early.
     pub(super) due: Arc<Notify>,
     budget: Arc<Budget>,
@@ -89,6 +91,7 @@ impl Registry {
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
             store_health: StoreHealth::default(),
             sealed_hooks: SealedHooks::new(),
+            outbox: Arc::new(OutboxDeliveries::new()),
             due: Arc::new(Notify::new()),
             budget: Arc::new(Budget::new(options.total_hot_bytes)),
             entries: Mutex::default(),

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Busy, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source, StartError,
+    Busy, EndingHandler, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source, StartError,
     Started,
     feed::{FeedRole, feed},
     recovery::{self, HandlerOrigin},
@@ -196,7 +196,7 @@ impl Sessions {
             service: spec.service.clone(),
             digest: spec.digest,
             format: self.shared.format.number(),
-            outbox: None,
+            outbox: spec.outbox,
         });
         let (client, new) = self.shared.enter_or_insert(&spec.id);
         let created = if new {
@@ -294,6 +294,17 @@ impl Sessions {
     pub fn on_recovery(&self, service: ServiceName, handler: impl RecoveryHandler) {
         let handler = Arc::new(handler);
         self.shared.recovery_handlers.register(service, handler);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.ensure_sweeper();
+        }
+    }
+
+    /// Registers a handler to which the endings of a service are delivered, each at least once. A second
+    /// handler under the same name replaces the first one.
+    ///
+    /// Inside a tokio runtime, the delivery begins with this call; otherwise with the first start or attach.
+    pub fn on_ending(&self, service: ServiceName, handler: impl EndingHandler) {
+        self.shared.outbox.register(service, Arc::new(handler));
         if tokio::runtime::Handle::try_current().is_ok() {
             self.ensure_sweeper();
         }
@@ -418,10 +429,11 @@ impl Sessions {
     /// # Errors
     ///
     /// * [`StoreError::NotFound`] if there is no session with this id.
-    /// * [`StoreError::Unavailable`] if the store doesn't answer. A session that this server runs is aborted
-    ///   nevertheless.
+    /// * [`StoreError::Unavailable`] if the store doesn't answer; or if a session whose
+    ///   [ending is delivered](Self::on_ending) isn't sealed after 2 seconds. The abort counts nevertheless, so
+    ///   repeat the delete.
     pub async fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        match self.abort(id, AbortRequest::default()).await {
+        let state = match self.abort(id, AbortRequest::default()).await {
             Ok(mut state) => {
                 let deadline = Instant::now() + DELETE_TIMEOUT;
                 while state.status.outcome().is_none() && Instant::now() < deadline {
@@ -438,9 +450,15 @@ impl Sessions {
                         tokio::time::sleep(MIN_WAIT).await;
                     }
                 }
+                state
             }
             Err(StoreError::Gone(_)) => return Ok(()),
             Err(error) => return Err(error),
+        };
+        // Without its seal it would have no ending to deliver. The abort is stored, so that comes.
+        if state.status.outcome().is_none() && state.meta.outbox.is_some() {
+            let text = "the session is aborted, but not ended yet; delete it again";
+            return Err(StoreError::unavailable(false, text));
         }
         let deleted = self.shared.store.delete(id, DeleteMode::Now);
         within(self.shared.options.outage_timeout, deleted).await?;
@@ -463,7 +481,9 @@ impl Sessions {
     /// [wait](Self::waiting) for a person or a client tool. Finished sessions can still be read.
     ///
     /// At last it waits up to 10 s for hooks of sessions that ended here, such as
-    /// [`on_end`](crate::durable::DurableLayer::on_end), so that the process doesn't end before them.
+    /// [`on_end`](crate::durable::DurableLayer::on_end), and for deliveries of [endings](Self::on_ending) that
+    /// run, so that the process doesn't end before them. Other endings are left to other servers; where the store
+    /// ends with this handle, they are delivered now.
     ///
     /// # Cancellation
     ///
@@ -488,11 +508,15 @@ impl Sessions {
                 entry.log.fail(ReadError::ShutDown);
             }
         }
-        let running = self.shared.sealed_hooks.wait(HOOKS).await;
-        if running > 0 {
+        let (hooks, deliveries) = tokio::join!(
+            self.shared.sealed_hooks.wait(HOOKS),
+            self.shared.outbox.finish(!hands_over, HOOKS),
+        );
+        if hooks + deliveries > 0 {
             tracing::warn!(
-                running,
-                "the shutdown doesn't wait longer for the hooks of endings"
+                hooks,
+                deliveries,
+                "the shutdown doesn't wait longer for hooks and handlers of endings"
             );
         }
     }

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Duration};
 
 use bytes::Bytes;
 
@@ -28,6 +28,9 @@ pub struct SessionSpec {
     /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
     /// server seals.
     pub on_sealed: Option<SealedHook>,
+    /// The longest time for which the ending waits in the [outbox](crate::store::Store::endings) for an
+    /// [`EndingHandler`](super::EndingHandler) of the service; `None` without a delivery.
+    pub outbox: Option<Duration>,
     /// True if an id was [reserved](super::Sessions::reserve) for this session.
     pub(crate) has_reserved: bool,
 }
@@ -45,6 +48,7 @@ impl SessionSpec {
             first,
             inbox: None,
             on_sealed: None,
+            outbox: None,
             has_reserved: false,
         }
     }
@@ -70,6 +74,13 @@ impl SessionSpec {
     /// Sets the inbox from which the source receives answers.
     pub fn inbox(mut self, inbox: Inbox) -> Self {
         self.inbox = Some(inbox);
+        self
+    }
+
+    /// Delivers the ending at least once, to an [`EndingHandler`](super::EndingHandler) of the service on any
+    /// server. It waits for that in the store, for this time at most.
+    pub fn outbox(mut self, keep: Duration) -> Self {
+        self.outbox = Some(keep);
         self
     }
 

@@ -13,6 +13,7 @@ use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use super::{
     entry::SessionEntry,
     feed::{FeedRole, feed},
+    outbox::deliver_endings,
     recovery,
     registry::{FeedGuard, Registry},
     writer::{WriterCommand, within},
@@ -53,6 +54,7 @@ pub(super) async fn sweep(registry: Weak<Registry>, due: Arc<Notify>) {
         recover_orphans(&registry),
         extend_holds(&registry),
         delete_released(&registry, &due),
+        deliver_endings(&registry),
     );
 }
 

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
     Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding, RecordPage, Seen,
-    SessionMeta, SessionState, StoreError, StoredAnswer, Token,
+    SessionState, StoreError, StoredAnswer, Token,
 };
 use crate::{
     BoxFuture,
@@ -272,9 +272,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Takes up to `limit` endings of a service that wait for their delivery, those that were due first
     /// first, and leases each to the caller for this long. Until then no other call gets it.
     ///
-    /// A seal puts the ending of a session with an [outbox](field@SessionMeta::outbox) there, in the same write.
+    /// A seal puts the ending of a session with an [outbox](field@super::SessionMeta::outbox) there, in the same write.
     /// It stays until it is [`delivered`](Self::delivered), and for the time in
-    /// [`SessionMeta::outbox`](field@SessionMeta::outbox) at most. Until then the session doesn't expire, and its request is
+    /// [`SessionMeta::outbox`](field@super::SessionMeta::outbox) at most. Until then the session doesn't expire, and its request is
     /// kept. If the session is [deleted](DeleteMode::Now) meanwhile, its records and its request go, and the ending
     /// remains with its [summary](field@super::Seal::summary).
     ///

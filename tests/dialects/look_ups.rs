@@ -51,7 +51,7 @@ impl CountedStore {
 impl Store for CountedStore {
     delegate_store!(
         memory: durability, create, claim, renew, append, read, changed, abort, answer, answers, hold,
-        delete, orphans, sweep
+        delete, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn of_chat<'a>(

@@ -52,7 +52,7 @@ impl Outage {
 impl Store for Outage {
     unbroken_conformance::delegate_store!(
         memory: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete, list,
-        orphans, sweep
+        orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn changed<'a>(

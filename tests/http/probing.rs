@@ -44,7 +44,7 @@ impl CountedCalls {
 
 impl Store for CountedCalls {
     delegate_store!(
-        inner: durability, claim, renew, append, abort, answer, answers, hold, delete, of_chat, list, orphans,
+        inner: durability, claim, renew, append, abort, answer, answers, hold, delete, of_chat, list, orphans, endings, postpone_ending, delivered,
         sweep
     );
 

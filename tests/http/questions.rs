@@ -31,7 +31,7 @@ struct CountedReads {
 impl Store for CountedReads {
     delegate_store!(
         memory: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn read<'a>(

@@ -27,7 +27,7 @@ pub(crate) struct BrokenStore {
 impl Store for BrokenStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn read<'a>(

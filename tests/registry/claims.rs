@@ -252,7 +252,7 @@ struct SlowClaimStore {
 impl Store for SlowClaimStore {
     delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn claim<'a>(
@@ -317,7 +317,7 @@ struct CorruptStore {
 impl Store for CorruptStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn read<'a>(
@@ -425,7 +425,7 @@ impl fmt::Debug for FailoverStore {
 impl Store for FailoverStore {
     delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn claim<'a>(

@@ -207,7 +207,7 @@ struct ForgetfulStore {
 impl Store for ForgetfulStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn answers<'a>(

@@ -53,7 +53,7 @@ impl SlowCreates {
 impl Store for SlowCreates {
     delegate_store!(
         inner: durability, claim, renew, append, read, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn create<'a>(

@@ -238,7 +238,7 @@ struct RestlessStore {
 impl Store for RestlessStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn changed<'a>(

@@ -58,7 +58,7 @@ impl CountedPages {
 impl Store for CountedPages {
     delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn read<'a>(

@@ -45,7 +45,7 @@ impl Audit {
 impl Store for Audit {
     delegate_store!(
         memory: durability, outlives_handle, create, renew, read, changed, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn claim<'a>(

@@ -95,7 +95,7 @@ impl<S: Store> DefectiveStore<S> {
 
 impl<S: Store> Store for DefectiveStore<S> {
     delegate_store!(
-        inner: durability, outlives_handle, create, claim, renew, abort, answer, answers, hold, delete, of_chat, list, orphans,
+        inner: durability, outlives_handle, create, claim, renew, abort, answer, answers, hold, delete, of_chat, list, orphans, endings, postpone_ending, delivered,
         sweep
     );
 

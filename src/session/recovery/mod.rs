@@ -16,6 +16,7 @@ pub(crate) use self::handler::HandlerOrigin;
 pub(super) use self::{
     claim::give_back,
     handler::RecoveryHandlers,
+    log_pages::read_up_to,
     seal::{seal, seal_empty},
     take_over::{ContinuedSession, TakeOver, take_over},
 };

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     log::{ChunkBuilder, Ending, Epoch, Lsn, SessionId},
-    session::{registry::Registry, waiting_start::has_not_begun, writer::within},
-    store::{AbortRequest, AfterAppend, Claimed, Seal, SessionState, StoreError},
+    session::{format::summary, registry::Registry, waiting_start::has_not_begun, writer::within},
+    store::{AbortRequest, AfterAppend, Claimed, Seal, SessionMeta, SessionState, StoreError},
 };
 
 /// The most time for which a handler may end what a sealed orphan left behind.
@@ -57,8 +57,9 @@ pub(super) async fn seal_claimed(
     until: Instant,
 ) -> Result<(), StoreError> {
     let (tail, ending) = (claimed.state.tail, ending(claimed.state.abort.as_ref()));
+    let meta = &claimed.state.meta;
     let seal =
-        async |record: &[u8]| append_seal(shared, id, claimed.epoch, tail, &ending, record).await;
+        async |record: &[u8]| append_seal(shared, id, meta, (claimed.epoch, tail), &ending, record).await;
     let sealed = match folded_record(shared, id, tail, &ending, until).await {
         Some(record) => seal(&record).await,
         None => seal(&shared.format.ending(&ending)).await,
@@ -92,11 +93,12 @@ fn clean_up(shared: &Arc<Registry>, id: &SessionId, claimed: &Claimed) {
 pub(in crate::session) async fn seal_empty(
     shared: &Arc<Registry>,
     id: &SessionId,
+    meta: &SessionMeta,
     epoch: Epoch,
 ) -> Result<(), StoreError> {
     let ending = ending(None);
     let record = shared.format.ending(&ending);
-    append_seal(shared, id, epoch, Lsn::ZERO, &ending, &record).await
+    append_seal(shared, id, meta, (epoch, Lsn::ZERO), &ending, &record).await
 }
 
 fn ending(abort: Option<&AbortRequest>) -> Ending {
@@ -139,8 +141,8 @@ async fn folded_record(
 async fn append_seal(
     shared: &Arc<Registry>,
     id: &SessionId,
-    epoch: Epoch,
-    tail: Lsn,
+    meta: &SessionMeta,
+    (epoch, tail): (Epoch, Lsn),
     ending: &Ending,
     terminal: &[u8],
 ) -> Result<(), StoreError> {
@@ -149,7 +151,15 @@ async fn append_seal(
     let Some(chunk) = record.take(tail.next(), epoch) else {
         return Ok(());
     };
-    let then = AfterAppend::Seal(Seal::new(ending.outcome(), shared.options.retention.keep));
-    repeat(shared, || shared.store.append(id, chunk.clone(), then)).await?;
+    let format = meta.outbox.map(|_| &*shared.format);
+    let seal = Seal::new(ending.outcome(), shared.options.retention.keep);
+    let then = AfterAppend::Seal(seal.summary(summary(format, &chunk)));
+    repeat(shared, || {
+        shared.store.append(id, chunk.clone(), then.clone())
+    })
+    .await?;
+    if meta.outbox.is_some() {
+        shared.outbox.wake();
+    }
     Ok(())
 }

@@ -2,13 +2,11 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
+use super::log_pages::read_up_to;
 use crate::{
-    log::{Chunk, Lsn, Position, SessionId},
+    log::{Chunk, Lsn, SessionId},
     store::{Claimed, SessionMeta, Store, StoreError},
 };
-
-/// The most bytes that one read asks for.
-const PAGE_BYTES: usize = 256 * 1024;
 
 /// A session whose writer died, and that this server has sealed without a continuation.
 #[non_exhaustive]
@@ -41,17 +39,7 @@ impl SealedOrphan {
     ///
     /// [`StoreError`] if the log can't be read, such as after its deletion.
     pub async fn read(&self) -> Result<Vec<Chunk>, StoreError> {
-        let mut found: Vec<Chunk> = Vec::new();
-        let mut at = Position::START;
-        while at.lsn < self.tail {
-            let page = self.store.read(&self.id, at, PAGE_BYTES).await?;
-            let Some(last) = page.chunks.last() else {
-                return Err(StoreError::Rewound { tail: at.lsn });
-            };
-            at = Position::tagged(last.last(), last.epoch().tag());
-            found.extend(page.chunks);
-        }
-        Ok(found)
+        read_up_to(&*self.store, &self.id, self.tail).await
     }
 }
 

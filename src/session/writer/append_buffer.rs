@@ -1,10 +1,10 @@
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 
 use crate::{
     log::{Chunk, ChunkBuilder, Ending, Epoch, Lsn, Outcome},
-    session::{Limits, Mark},
+    session::{Format, Limits, Mark, format::summary},
     store::{AfterAppend, Seal},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct AppendBuffer {
     refused: bool,
     limits: Limits,
     keep: Duration,
+    // Makes the summary of the seal, if the ending goes into the outbox.
+    format: Option<Arc<dyn Format>>,
 }
 
 /// The size of the log of a session that was taken over.
@@ -68,7 +70,13 @@ impl AppendBuffer {
             refused: false,
             limits,
             keep,
+            format: None,
         }
+    }
+
+    /// Adds to the seal the summary that this format makes of the terminal record.
+    pub(super) fn summarizing(self, format: Option<Arc<dyn Format>>) -> Self {
+        Self { format, ..self }
     }
 
     /// Continues after the log of a former owner.
@@ -150,12 +158,15 @@ impl AppendBuffer {
 
     /// Freezes the open batch, if it has records.
     pub(super) fn freeze(&mut self) {
-        let then = match self.ended {
-            Some(outcome) => AfterAppend::Seal(Seal::new(outcome, self.keep)),
-            None if self.waiting => AfterAppend::Waiting,
-            None => AfterAppend::Streaming,
-        };
         if let Some(chunk) = self.open.take(self.next, self.epoch) {
+            let then = match self.ended {
+                Some(outcome) => {
+                    let seal = Seal::new(outcome, self.keep);
+                    AfterAppend::Seal(seal.summary(summary(self.format.as_deref(), &chunk)))
+                }
+                None if self.waiting => AfterAppend::Waiting,
+                None => AfterAppend::Streaming,
+            };
             self.next = chunk.last().next();
             self.frozen_bytes += chunk.bytes();
             self.frozen.push_back((chunk, then));

@@ -74,10 +74,12 @@ impl Writer {
         permit: Permit,
     ) -> Self {
         let options = &shared.options;
+        let has_outbox = entry.meta().is_some_and(|meta| meta.outbox.is_some());
         let now = Instant::now();
         let until = options.limits.idle.min(options.limits.age);
         Self {
-            buffer: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep),
+            buffer: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep)
+                .summarizing(has_outbox.then(|| shared.format.clone())),
             source: Some(source),
             begun: false,
             at_barrier: false,
@@ -352,10 +354,10 @@ impl Writer {
             let at = Instant::now();
             self.first_sent.get_or_insert(at);
             let (store, id) = (&self.shared.store, &self.entry.id);
-            if let Some(answer) = store.append_now(id, chunk, *then) {
+            if let Some(answer) = store.append_now(id, chunk, then.clone()) {
                 return self.appended(answer);
             }
-            self.append = Some(PendingAppend::send(store, id, (chunk.clone(), *then), at));
+            self.append = Some(PendingAppend::send(store, id, (chunk.clone(), then.clone()), at));
         }
         let Some(sent) = &mut self.append else {
             return Poll::Pending;

@@ -17,7 +17,7 @@
 /// impl Store for NeverSweeps {
 ///     delegate_store!(
 ///         0: durability, outlives_handle, create, claim, renew, append, append_now, read, changed, abort, answer, answers,
-///         hold, delete, of_chat, list, orphans
+///         hold, delete, of_chat, list, orphans, endings, postpone_ending, delivered
 ///     );
 ///
 ///     fn sweep(&self, _: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -52,7 +52,7 @@ struct CountingStore(Memory, Arc<AtomicUsize>);
 impl Store for CountingStore {
     delegate_store!(
         0: durability, create, claim, renew, append, changed, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn read<'a>(

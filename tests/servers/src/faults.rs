@@ -50,7 +50,7 @@ impl EarlyAckStore {
 impl Store for EarlyAckStore {
     delegate_store!(
         inner: durability, outlives_handle, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn append_now(
@@ -89,7 +89,7 @@ impl UnfencedStore {
 impl Store for UnfencedStore {
     delegate_store!(
         inner: durability, outlives_handle, create, claim, read, changed, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     // Or else a former owner would mostly learn from its renewal that it writes no more.
@@ -157,7 +157,7 @@ impl NoWakeupStore {
 impl Store for NoWakeupStore {
     delegate_store!(
         inner: durability, outlives_handle, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn changed<'a>(
@@ -192,7 +192,7 @@ impl PollingStore {
 impl Store for PollingStore {
     delegate_store!(
         inner: durability, outlives_handle, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
-        delete, of_chat, list, orphans, sweep
+        delete, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
     );
 
     fn changed<'a>(

@@ -7,7 +7,7 @@ use std::{
 
 use unbroken::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -305,6 +305,34 @@ impl<S: Store> Store for BrokenStore<S> {
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         Box::pin(self.orphans_broken(limit))
+    }
+
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        Box::pin(self.endings_broken(service, limit, lease))
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let id = self.enter(id).await;
+            self.postpone_broken(&id, delivery, by).await
+        })
+    }
+
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let id = self.enter(id).await;
+            self.delivered_broken(&id).await
+        })
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

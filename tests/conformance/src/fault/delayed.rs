@@ -19,6 +19,8 @@ pub(super) enum DelayedRequest {
     Answer(SessionId, StoredAnswer),
     Hold(SessionId, Holder, Duration),
     Delete(SessionId, DeleteMode),
+    PostponeEnding(SessionId, u32, Duration),
+    Delivered(SessionId),
 }
 
 impl DelayedRequest {
@@ -35,6 +37,10 @@ impl DelayedRequest {
             Self::Answer(id, answer) => drop(store.answer(&id, answer).await),
             Self::Hold(id, by, keep) => drop(store.hold(&id, by, keep).await),
             Self::Delete(id, how) => drop(store.delete(&id, how).await),
+            Self::PostponeEnding(id, delivery, by) => {
+                drop(store.postpone_ending(&id, delivery, by).await);
+            }
+            Self::Delivered(id) => drop(store.delivered(&id).await),
         }
     }
 }

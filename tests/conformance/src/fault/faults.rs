@@ -23,6 +23,9 @@ pub enum Op {
     OfChat,
     List,
     Orphans,
+    Endings,
+    PostponeEnding,
+    Delivered,
     Sweep,
 }
 

@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, delayed::DelayedRequest};
 use unbroken::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding, RecordPage, Seen,
         SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
@@ -213,7 +213,7 @@ impl<S: Store> Store for FaultStore<S> {
         chunk: Chunk,
         then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        let copy = DelayedRequest::Append(id.clone(), chunk.clone(), then);
+        let copy = DelayedRequest::Append(id.clone(), chunk.clone(), then.clone());
         let run = move |store: &'a S| store.append(id, chunk, then);
         Box::pin(self.call(Op::Append, Some(copy), run, Err))
     }
@@ -325,6 +325,33 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         Box::pin(self.call(Op::Orphans, None, move |store| store.orphans(limit), Err))
+    }
+
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        let run = move |store: &'a S| store.endings(service, limit, lease);
+        Box::pin(self.call(Op::Endings, None, run, Err))
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let copy = DelayedRequest::PostponeEnding(id.clone(), delivery, by);
+        let run = move |store: &'a S| store.postpone_ending(id, delivery, by);
+        Box::pin(self.call(Op::PostponeEnding, Some(copy), run, Err))
+    }
+
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+        let copy = DelayedRequest::Delivered(id.clone());
+        let run = move |store: &'a S| store.delivered(id);
+        Box::pin(self.call(Op::Delivered, Some(copy), run, Err))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
