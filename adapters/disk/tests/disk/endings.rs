@@ -199,6 +199,7 @@ async fn the_ending_of_a_deleted_session_remains_and_nothing_else_of_it() {
     }
     store.delivered(&id).await.unwrap();
     for _ in 0..2 {
+        assert_eq!(store.sweep(9).await.unwrap(), 0, "it is buried already");
         check_gone(&store, &id).await;
         assert!(take(&store, 9).await.is_empty());
         store.close().await;
@@ -284,6 +285,72 @@ async fn an_ending_whose_time_is_over_goes_and_so_does_its_session() {
     check_gone(&store, &expired).await;
     let nothing = store.state(&deleted).await;
     assert!(matches!(nothing, Err(StoreError::NotFound)), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn a_session_is_swept_as_soon_as_its_ending_lets_it_go() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    // Delivered: the retention decides. Deleted: the time of the ending does.
+    let delivered = ended(&store).await;
+    store.delivered(&delivered).await.unwrap();
+    let deleted = sealed(&store, HOUR, 48 * HOUR).await;
+    store.delete(&deleted, DeleteMode::Now).await.unwrap();
+    let waits = ended(&store).await;
+    assert_eq!(store.sweep(9).await.unwrap(), 0);
+    store.clock().jump(HOUR);
+    assert_eq!(store.sweep(9).await.unwrap(), 2);
+    assert_eq!(only(&store, &waits).await.request, REQUEST);
+}
+
+#[tokio::test]
+async fn the_request_of_a_deleted_session_gives_its_space_back() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let id = SessionId::random();
+    let new = NewSession {
+        request: vec![b'r'; 400_000].into(),
+        ..new_session_with_outbox()
+    };
+    let epoch = create_as(&store, &id, new).await.unwrap();
+    let last = chunk(1, epoch, &[RECORD]);
+    let seal = AfterAppend::Seal(Seal::new(Outcome::Complete, HOUR));
+    store.append(&id, last, seal).await.unwrap();
+    let size = || {
+        let logs = directory.logs().into_iter();
+        let sizes = logs.map(|log| fs::metadata(log).unwrap().len());
+        sizes.sum::<u64>()
+    };
+    for _ in 0..20 {
+        store.sweep(9).await.unwrap();
+    }
+    assert!(size() > 400_000, "the ending has it");
+    store.delete(&id, DeleteMode::Now).await.unwrap();
+    for _ in 0..20 {
+        store.sweep(9).await.unwrap();
+    }
+    assert!(size() < 200_000, "{} bytes are left", size());
+    let taken = take(&store, 9).await;
+    assert!(taken.len() == 1 && taken[0].deleted);
+}
+
+#[tokio::test]
+async fn an_ending_that_is_taken_beside_the_deletion_has_no_request() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(ended(&store).await);
+    }
+    let deletions = ids.iter().map(|id| store.delete(id, DeleteMode::Now));
+    // Most of the deletions are in the batch of the call.
+    let (deleted, taken) = tokio::join!(join_all(deletions), take(&store, 99));
+    assert!(deleted.iter().all(Result::is_ok));
+    assert_eq!(taken.len(), 20);
+    for ending in taken {
+        assert!(ending.deleted && ending.request.is_empty());
+        assert_eq!(ending.summary, SUMMARY);
+    }
 }
 
 #[tokio::test]
