@@ -1,8 +1,8 @@
 //! The outbox: endings are taken, postponed and delivered.
 //!
 //! The ending of a session is a part of its state. A delivery that begins is written, so that its number is
-//! never given twice. The time from which an ending may be taken again is kept in memory only: whoever had
-//! taken it ended with the process.
+//! given once, also by the next process. The time from which an ending may be taken again is kept in memory
+//! only: the delivery that postponed it ended with the process.
 
 use std::{fs::File, sync::Arc, time::Duration};
 
