@@ -9,7 +9,7 @@ use std::{fs::File, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use unbroken::{
-    log::{ServiceName, SessionId},
+    log::{Epoch, ServiceName, SessionId},
     store::{PendingEnding, StoreError, machine::TakenEnding, table::TableEntry},
 };
 
@@ -117,11 +117,8 @@ impl WriteBatch {
         let now = self.now;
         let pending = self.at_mut(at);
         let Some(taken) = pending.machine.take_ending(lease, now) else {
-            if !pending.machine.has_ending(now) && pending.machine.check_present(now).is_ok() {
-                // Its time is over, also after a restart, and the session is kept for longer.
-                pending.machine.ending_delivered();
-                pending.index_changed = true;
-            }
+            // Its time is over, also after a restart.
+            pending.index_changed = true;
             return None;
         };
         pending.index_changed = true;
@@ -159,16 +156,15 @@ impl WriteBatch {
     }
 
     /// Removes an ending from the outbox, and buries its session if that is gone.
-    pub(crate) fn deliver_ending(&mut self, id: &SessionId) {
+    pub(crate) fn deliver_ending(&mut self, id: &SessionId, sealed_by: Epoch) {
         let Ok(at) = self.pending(id) else {
             return;
         };
         let now = self.now;
         let pending = self.at_mut(at);
-        if !pending.machine.has_ending(now) {
+        if !pending.machine.ending_delivered(sealed_by, now) {
             return;
         }
-        pending.machine.ending_delivered();
         pending.index_changed = true;
         // Written also if the tombstone is over, so that no ending comes back after a restart.
         self.write_state(at);

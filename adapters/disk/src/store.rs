@@ -169,10 +169,14 @@ impl Store for Disk {
         self.write(move |batch| batch.postpone_ending(&id, delivery, by))
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
         self.write(move |batch| {
-            batch.deliver_ending(&id);
+            batch.deliver_ending(&id, sealed_by);
             Ok(())
         })
     }

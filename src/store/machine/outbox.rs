@@ -68,11 +68,11 @@ impl SessionMachine {
     /// Removes the ending of the session that this epoch has sealed from the outbox. Returns false if it was
     /// not there. If the retention is over, the session is gone from now on.
     pub fn ending_delivered(&mut self, sealed_by: Epoch, now: Duration) -> bool {
-        let was_there = self.outbox.is_some() && self.epoch == sealed_by;
-        if was_there {
-            self.drop_ending(now);
+        let until = self.ending_until().filter(|_| self.epoch == sealed_by);
+        if let Some(until) = until {
+            self.drop_ending(until.min(now));
         }
-        was_there
+        until.is_some()
     }
 
     /// Removes the ending at this time. Its tombstone begins then, if the session was kept for the ending only.

@@ -1,11 +1,16 @@
 //! Endings in the outbox outlive compaction and the process, until they are delivered or their time is over.
 
-use std::{collections::HashSet, fs, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use unbroken::{
-    log::{ChatId, Outcome, Position, ServiceName, SessionId},
+    log::{ChatId, Epoch, Outcome, Position, ServiceName, SessionId},
     store::{
         AfterAppend, Created, DeleteMode, Filter, Holder, NewSession, PendingEnding, Seal,
         SessionMeta, Store, StoreError, StoreExt,
@@ -21,6 +26,13 @@ use crate::{
     },
     no_room::{ENOSPC, faulty},
 };
+
+/// The epochs that have sealed the sessions of these tests.
+static SEALED_BY: LazyLock<Mutex<HashMap<SessionId, Epoch>>> = LazyLock::new(Mutex::default);
+
+fn sealed_by(id: &SessionId) -> Epoch {
+    SEALED_BY.lock().unwrap()[id]
+}
 
 const REQUEST: &str = "the request of it";
 const SUMMARY: &str = "the summary of it";
@@ -45,6 +57,7 @@ async fn sealed(store: &Disk, outbox: Duration, keep: Duration) -> SessionId {
     let last = chunk(1, epoch, &[RECORD]);
     let sealed = store.append(&id, last, AfterAppend::Seal(seal)).await;
     sealed.unwrap();
+    SEALED_BY.lock().unwrap().insert(id.clone(), epoch);
     id
 }
 
@@ -129,8 +142,8 @@ async fn a_delivered_ending_does_not_come_again_after_a_restart() {
     let store = open(&directory).await;
     let id = ended(&store).await;
     only(&store, &id).await;
-    store.delivered(&id).await.unwrap();
-    store.delivered(&id).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
     for _ in 0..2 {
         store.clock().jump(60 * SECOND);
         assert!(take(&store, 9).await.is_empty());
@@ -142,8 +155,11 @@ async fn a_delivered_ending_does_not_come_again_after_a_restart() {
     let store = open(&directory).await;
     assert!(take(&store, 9).await.is_empty());
     assert_eq!(texts(&store, &id).await.unwrap(), [RECORD]);
-    store.delivered(&id).await.unwrap();
-    store.delivered(&SessionId::random()).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
+    store
+        .delivered(&SessionId::random(), sealed_by(&id))
+        .await
+        .unwrap();
     let released = DeleteMode::Released(Holder(1));
     store.delete(&id, released).await.unwrap();
     check_gone(&store, &id).await;
@@ -164,7 +180,7 @@ async fn the_request_is_kept_by_compaction_until_the_ending_is_delivered() {
     compact(&store).await;
     assert_eq!(only(&store, &id).await.request, REQUEST);
     assert!(directory.holds(REQUEST));
-    store.delivered(&id).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
     compact(&store).await;
     assert!(!directory.holds(REQUEST), "nobody asks for it any more");
     assert!(!directory.holds(SUMMARY));
@@ -197,7 +213,7 @@ async fn the_ending_of_a_deleted_session_remains_and_nothing_else_of_it() {
         store.close().await;
         store = open(&directory).await;
     }
-    store.delivered(&id).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
     for _ in 0..2 {
         assert_eq!(store.sweep(9).await.unwrap(), 0, "it is buried already");
         check_gone(&store, &id).await;
@@ -248,7 +264,7 @@ async fn a_session_outlives_its_retention_until_its_ending_is_delivered() {
         assert_eq!(texts(&store, id).await.unwrap(), [RECORD]);
     }
     assert_eq!(take(&store, 9).await.len(), 2);
-    store.delivered(&ids[0]).await.unwrap();
+    store.delivered(&ids[0], sealed_by(&ids[0])).await.unwrap();
     check_gone(&store, &ids[0]).await;
     assert!(store.state(&ids[1]).await.is_ok());
     store.close().await;
@@ -293,7 +309,10 @@ async fn a_session_is_swept_as_soon_as_its_ending_lets_it_go() {
     let store = open(&directory).await;
     // Delivered: the retention decides. Deleted: the time of the ending does.
     let delivered = ended(&store).await;
-    store.delivered(&delivered).await.unwrap();
+    store
+        .delivered(&delivered, sealed_by(&delivered))
+        .await
+        .unwrap();
     let deleted = sealed(&store, HOUR, 48 * HOUR).await;
     store.delete(&deleted, DeleteMode::Now).await.unwrap();
     let waits = ended(&store).await;
@@ -361,7 +380,7 @@ async fn a_delivery_past_the_tombstone_of_a_deleted_session_is_kept_as_well() {
     store.delete(&id, DeleteMode::Now).await.unwrap();
     store.clock().jump(2 * HOUR);
     check_gone(&store, &id).await;
-    store.delivered(&id).await.unwrap();
+    store.delivered(&id, sealed_by(&id)).await.unwrap();
     for _ in 0..2 {
         let nothing = store.state(&id).await;
         assert!(matches!(nothing, Err(StoreError::NotFound)), "{nothing:?}");
@@ -408,7 +427,7 @@ async fn a_deletion_and_a_delivery_of_one_batch_leave_a_tombstone() {
         let deleted = store.delete(id, DeleteMode::Now);
         let (deleted, delivered, again, _) = tokio::join!(
             deleted,
-            store.delivered(id),
+            store.delivered(id, sealed_by(id)),
             store.delete(id, DeleteMode::Now),
             take(&store, 1),
         );
@@ -464,7 +483,7 @@ async fn an_ending_whose_request_can_not_be_read_stays_and_others_are_taken() {
     bytes[at] ^= 1;
     fs::write(&log, &bytes).unwrap();
     assert_eq!(only(&store, &other).await.request, REQUEST);
-    store.delivered(&other).await.unwrap();
+    store.delivered(&other, sealed_by(&other)).await.unwrap();
     store.clock().jump(60 * SECOND);
     assert!(take(&store, 9).await.is_empty());
 
@@ -486,7 +505,7 @@ async fn a_delivery_that_can_not_be_written_does_not_begin() {
         let failed = store.endings(&service, 9, HOUR).await;
         assert!(failed.is_err_and(|error| error.is_unavailable()));
     }
-    let failed = store.delivered(&id).await;
+    let failed = store.delivered(&id, sealed_by(&id)).await;
     assert!(failed.is_err_and(|error| error.is_unavailable()));
     faults.heal();
     let ending = only(&store, &id).await;

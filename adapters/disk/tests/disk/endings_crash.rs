@@ -86,7 +86,7 @@ async fn deliver(store: Disk) {
             report(&format!("taken {id} {}", ending.delivery));
             if !id.as_str().as_bytes()[5].is_multiple_of(3) {
                 report(&format!("delivering {id} 0"));
-                store.delivered(id).await.unwrap();
+                store.delivered(id, ending.state.epoch).await.unwrap();
                 report(&format!("delivered {id} 0"));
             }
         }
