@@ -34,7 +34,10 @@ impl Redis {
                         if state.status.outcome().is_some() {
                             // The write of its seal to the index was lost.
                             let keep = expires_in.unwrap_or_default();
-                            if self.index_status(&entry.id, &state, Some(keep), ending).await {
+                            if self
+                                .index_status(&entry.id, &state, Some(keep), ending)
+                                .await
+                            {
                                 self.retime(TimeIndex::Open, &entry, None).await;
                             } else {
                                 passed += 1;

@@ -6,9 +6,7 @@ use unbroken::{
     store::{SessionState, StoreError},
 };
 
-use super::{
-    BATCH, IndexScope, IndexedNames, endings::next_look, log_deferred, scope::set_of,
-};
+use super::{BATCH, IndexScope, IndexedNames, endings::next_look, log_deferred, scope::set_of};
 use crate::{Redis, codec::micros, keys::TimeIndex, ops::EndingTimes};
 
 /// Writes to the indexes.
@@ -63,7 +61,8 @@ impl Redis {
                 self.index_ending(id, &names, ending.due).await?;
             }
             let keep = keep.map(|keep| next_look(keep, ending));
-            self.move_entries(id, &names, set_of(state.status), state.age, keep).await
+            self.move_entries(id, &names, set_of(state.status), state.age, keep)
+                .await
         };
         let moved = moved.await;
         if let Err(error) = &moved {

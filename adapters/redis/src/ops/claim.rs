@@ -60,7 +60,10 @@ impl Redis {
             .arg(&encode_epoch(Epoch::first())[..])
             .arg(micros(new.lease))
             .arg(micros(new.tombstone))
-            .arg(meta.outbox.map_or_else(String::new, |keep| micros(keep).to_string()));
+            .arg(
+                meta.outbox
+                    .map_or_else(String::new, |keep| micros(keep).to_string()),
+            );
         match self.call(call).await {
             Ok((word, mut reply)) => match word.as_str() {
                 "ok" => {
