@@ -6,7 +6,7 @@ use unbroken::{
     store::{PendingEnding, StoreError},
 };
 
-use super::{BATCH, ENDING_CHECK, IndexedNames, MAX_ENTRIES, due::DueEntry, log_deferred};
+use super::{BATCH, ENDING_CHECK, IndexedNames, MAX_ENTRIES, due::DueEntry};
 use crate::{
     Redis,
     codec::{from_now, micros},
@@ -61,7 +61,7 @@ impl Redis {
             for (entry, take) in batch.iter().zip(takes.await) {
                 match take {
                     Ok(EndingTake::Taken(ending)) => {
-                        endings.push(ending);
+                        endings.push(*ending);
                         moved.push((entry, Some(from_now(lease))));
                     }
                     // The index lags, or another server was faster.

@@ -27,7 +27,7 @@ pub(crate) struct EndingTimes {
 #[derive(Debug)]
 pub(crate) enum EndingTake {
     /// The caller has it.
-    Taken(PendingEnding),
+    Taken(Box<PendingEnding>),
     /// It may be taken after this time.
     Later(Duration),
     /// It isn't in the outbox any more.
@@ -103,7 +103,7 @@ impl Redis {
                 }
             },
         };
-        Ok(EndingTake::Taken(PendingEnding {
+        Ok(EndingTake::Taken(Box::new(PendingEnding {
             id: id.clone(),
             state,
             request: request.into(),
@@ -111,7 +111,7 @@ impl Redis {
             summary: summary.into(),
             delivery,
             expires_in,
-        }))
+        })))
     }
 
     /// Reads the request of an ending that was taken just now, which has so many bytes.

@@ -314,6 +314,13 @@ async fn answer(
         Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
 
         Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
+        outbox => outbox_answer(store, id, &outbox).await,
+    }
+}
+
+/// Makes a call of the outbox.
+async fn outbox_answer(store: &dyn Store, id: &SessionId, call: &Call) -> String {
+    match *call {
         Call::Endings { lease } => {
             let service = ServiceName::new(id.as_str());
             match store.endings(&service, 9, lease).await {
@@ -327,7 +334,7 @@ async fn answer(
             Err(StoreError::NotFound | StoreError::Gone(_)) => "absent".to_owned(),
             Err(error) => word(&error),
         },
-        Call::Delivered => format!("{:?}", store.delivered(id).await),
+        _ => format!("{:?}", store.delivered(id).await),
     }
 }
 
