@@ -37,6 +37,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             retried,
         ),
         trial(
+            "a_session_with_the_id_of_a_deleted_one_does_not_get_its_ending",
+            missing,
+            used_again,
+        ),
+        trial(
             "a_session_past_its_retention_goes_with_the_delivery",
             missing,
             past_retention,
@@ -167,6 +172,23 @@ async fn retried() -> Result<(), Failed> {
     assert!(matches!(again, Err(StoreError::Gone(_))), "{again:?}");
     assert_eq!(it.store.orphans(9).await?.len(), 0);
     assert_eq!(take(&it.store, 9).await?.len(), 1);
+    Ok(())
+}
+
+async fn used_again() -> Result<(), Failed> {
+    let mut it = Scene::new().await;
+    let id = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    it.store.delete(&id, DeleteMode::Now).await?;
+    // As if the clock of the server had passed its end.
+    it.key::<u64>("DEL", &format!("{{{id}}}:tombstone"), &[])
+        .await;
+    let created = it.store.create(&id, with_outbox(KEPT)).await?;
+    assert!(matches!(created, Created::Created(_)));
+    assert_eq!(take(&it.store, 9).await?.len(), 0);
+    let postponed = it.store.postpone_ending(&id, 0, Duration::ZERO).await;
+    assert!(matches!(postponed, Err(StoreError::NotFound)));
+    it.store.delivered(&id).await?;
+    assert!(it.store.state(&id).await.is_ok());
     Ok(())
 }
 

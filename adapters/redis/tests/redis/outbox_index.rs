@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    log::SessionId,
-    store::{DeleteMode, Store},
+    log::{Outcome, SessionId},
+    store::{AfterAppend, Created, DeleteMode, NewSession, Seal, Store, StoreExt},
 };
 
 use crate::support::{
-    fixture,
+    self, fixture,
     outbox::{KEPT, end, index, is_gone, member, set_due, take, with_outbox},
+    proxy::Proxy,
     scene::{SETS, Scene},
     server, trial,
 };
@@ -23,6 +24,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             "an_ending_whose_server_died_at_the_seal_is_found_with_the_orphans",
             missing,
             at_the_seal,
+        ),
+        trial(
+            "an_ending_whose_seal_was_not_answered_is_found_with_the_orphans",
+            missing,
+            unanswered,
+        ),
+        trial(
+            "a_session_stays_among_the_orphans_until_the_entry_of_its_ending_is_written",
+            missing,
+            refused,
         ),
         trial(
             "an_ending_whose_server_died_at_the_deletion_is_found_with_the_orphans",
@@ -82,6 +93,61 @@ async fn at_the_seal() -> Result<(), Failed> {
     assert_eq!(it.sets_with("all", &id).await, ["complete"]);
     let taken = take(&it.store, 9).await?;
     assert_eq!(taken.iter().map(|it| &it.id).collect::<Vec<_>>(), [&id]);
+    Ok(())
+}
+
+/// The answer to the seal is lost, and with it all that its server would have written to the indexes.
+async fn unanswered() -> Result<(), Failed> {
+    let mut it = Scene::new().await;
+    let proxy = Proxy::start(format!("127.0.0.1:{}", it.server.port)).await;
+    let options = support::options().prefix(it.prefix.clone());
+    let far = unbroken_redis::Redis::open(&proxy.url(), options).await?;
+    // The server has the scripts from now on.
+    end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    take(&it.store, 9).await?;
+    let lease = Duration::from_millis(300);
+    let (id, new) = (SessionId::random(), with_outbox(KEPT));
+    let Created::Created(epoch) = far.create(&id, NewSession { lease, ..new }).await? else {
+        panic!("a random id was taken");
+    };
+    proxy.lose_answer_to(b"the last record");
+    let seal = Seal::new(Outcome::Complete, fixture::LONG);
+    let chunk = fixture::chunk(1, epoch, &["the last record"]);
+    let lost = far.append(&id, chunk, AfterAppend::Seal(seal)).await;
+    let error = lost.expect_err("the answer is lost");
+    assert!(fixture::is_unavailable(&error, true), "{error:?}");
+    assert_eq!(it.store.state(&id).await?.tail.get(), 1, "it was applied");
+    assert_eq!(take(&it.store, 9).await?.len(), 0);
+    tokio::time::sleep(lease * 2).await;
+    assert_eq!(it.store.orphans(9).await?.len(), 0);
+    let taken = take(&it.store, 9).await?;
+    assert_eq!(taken.iter().map(|it| &it.id).collect::<Vec<_>>(), [&id]);
+    assert_eq!(it.members("{all}:open").await, [""; 0]);
+    Ok(())
+}
+
+async fn refused() -> Result<(), Failed> {
+    let mut it = Scene::new().await;
+    // In a cluster, its node may be down alone.
+    it.key::<()>("SET", &index(), &["foreign"]).await;
+    let id = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    it.key::<u64>("ZADD", "{all}:open", &["1", &member(&id)])
+        .await;
+    assert_eq!(it.store.orphans(9).await?.len(), 0);
+    assert_eq!(it.members("{all}:open").await, [member(&id)]);
+    it.key::<u64>("DEL", &index(), &[]).await;
+    assert_eq!(it.store.orphans(9).await?.len(), 0);
+    assert_eq!(it.members("{all}:open").await, [""; 0]);
+    assert_eq!(take(&it.store, 9).await?.len(), 1);
+    // Neither is a deleted one lost.
+    it.store.delete(&id, DeleteMode::Now).await?;
+    it.key::<u64>("DEL", &index(), &[]).await;
+    it.key::<()>("SET", &index(), &["foreign"]).await;
+    set_due(&mut it, &id).await;
+    assert_eq!(it.store.sweep(9).await?, 0);
+    it.key::<u64>("DEL", &index(), &[]).await;
+    assert_eq!(it.store.sweep(9).await?, 0);
+    assert_eq!(it.members(&index()).await, [member(&id)]);
     Ok(())
 }
 
