@@ -54,7 +54,8 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 /// # What is kept
 ///
 /// The log and the request of a session are kept until its ending is delivered, also past its
-/// [retention](crate::session::Retention). If the session is deleted before, they go, and its ending is delivered
+/// [retention](crate::session::Retention). While a handler fails, they pile up in the store: choose
+/// [`keep`](Self::keep) by what it can hold. If the session is deleted before, they go, and its ending is delivered
 /// with [`deleted`](field@SessionEnded::deleted) and what its terminal event tells, such as the usage.
 #[derive(Clone)]
 pub struct Outbox {
