@@ -231,11 +231,11 @@ impl Registry {
     }
 
     /// Removes the entry of a released session that was deleted, or schedules its deletion again.
-    pub(super) fn release_done(&self, id: &SessionId, tried: Release, retry_at: Option<Instant>) {
+    pub(super) fn release_done(&self, id: &SessionId, release: Release, retry_at: Option<Instant>) {
         let mut entries = self.lock();
         match retry_at {
             Some(at) => {
-                let tries = tried.tries.saturating_add(1);
+                let tries = release.tries.saturating_add(1);
                 entries.releases.insert(id.clone(), Release { at, tries });
             }
             None => {

@@ -51,6 +51,9 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 /// would be the last before the end of [`keep`](Self::keep) is followed by [`on_give_up`](Self::on_give_up). If no
 /// server with the layer is alive until then, the store drops the ending.
 ///
+/// The handler must hold no [`Sessions`](crate::session::Sessions) over which its layer stands, or neither is freed
+/// before a shutdown.
+///
 /// # What is kept
 ///
 /// The log and the request of a session are kept until its ending is delivered, also past its
