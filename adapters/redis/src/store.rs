@@ -158,8 +158,12 @@ impl Store for Redis {
         Box::pin(self.postpone_now(id, delivery, by))
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.delivered_now(id))
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.delivered_now(id, sealed_by))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

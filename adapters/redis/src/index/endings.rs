@@ -81,7 +81,8 @@ impl Redis {
             if let Some(error) = failure {
                 return Err(error);
             }
-            if batch.len() < count {
+            // Without a lease, the ones that were taken are due again.
+            if batch.len() < count || (lease.is_zero() && !endings.is_empty()) {
                 break;
             }
         }

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use redis::Value;
 use unbroken::{
-    log::SessionId,
+    log::{Epoch, SessionId},
     store::{PendingEnding, StoreError},
 };
 
 use super::read::MAX_SMALL_REPLY;
 use crate::{
     Redis,
-    codec::{decode_state, from_now, micros},
+    codec::{decode_state, encode_epoch, from_now, micros},
     index::{IndexedNames, log_deferred},
     reply::{DecodeError, ScriptReply},
 };
@@ -148,7 +148,11 @@ impl Redis {
         Ok(())
     }
 
-    pub(crate) async fn delivered_now(&self, id: &SessionId) -> Result<(), StoreError> {
+    pub(crate) async fn delivered_now(
+        &self,
+        id: &SessionId,
+        sealed_by: Epoch,
+    ) -> Result<(), StoreError> {
         let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
         let call = scripts.delivered.on([
             keys.session(id),
@@ -157,6 +161,7 @@ impl Redis {
             keys.request(id),
             keys.ending(id),
         ]);
+        let call = call.arg(&encode_epoch(sealed_by)[..]);
         let mut reply = self.call_ok(call).await?;
         if reply.is_empty() {
             // The entry in the index, if a former call has left one, is removed by the next look at it.

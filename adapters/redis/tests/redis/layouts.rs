@@ -80,7 +80,8 @@ async fn raised() -> Result<(), Failed> {
         // A session of the earlier version has no outbox.
         let (ended, _) = outcomes().next().expect("an outcome");
         assert_eq!(store.state(&id(ended)).await?.meta.outbox, None);
-        store.delivered(&id(ended)).await?;
+        let sealed_by = store.state(&id(ended)).await?.epoch;
+        store.delivered(&id(ended), sealed_by).await?;
         assert_eq!(fixture::texts(&store, &id(ended)).await, ["z"]);
         store.delete(&id(ended), DeleteMode::Now).await?;
         let gone = store.state(&id(ended)).await;
@@ -213,7 +214,7 @@ async fn check_endings(store: &Redis) -> Result<(), Failed> {
     for ending in &endings {
         assert_eq!(ending.state.meta, meta);
         assert_eq!(ending.summary, "the summary");
-        store.delivered(&ending.id).await?;
+        store.delivered(&ending.id, ending.state.epoch).await?;
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::{collections::HashSet, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    log::{ServiceName, SessionId},
+    log::{Epoch, ServiceName, SessionId},
     store::{Created, DeleteMode, Filter, Holder, NewSession, Store, StoreError, StoreExt},
 };
 
 use crate::support::{
     self, fixture,
-    outbox::{self, KEPT, SERVICE, end, is_gone, take, with_outbox},
+    outbox::{self, KEPT, SERVICE, deliver, end, is_gone, take, with_outbox},
     scene::Scene,
     server, trial,
 };
@@ -109,7 +109,7 @@ async fn two_servers() -> Result<(), Failed> {
     assert!(matches!(postponed, Err(StoreError::Fenced)));
     other.postpone_ending(id, 1, Duration::ZERO).await?;
     assert_eq!(take(&it.store, 9).await?[0].delivery, 2);
-    other.delivered(id).await?;
+    other.delivered(id, taken[0].state.epoch).await?;
     let postponed = it.store.postpone_ending(id, 2, Duration::ZERO).await;
     assert!(matches!(postponed, Err(StoreError::NotFound)));
     Ok(())
@@ -144,12 +144,15 @@ async fn deleted() -> Result<(), Failed> {
     assert!(ending.state.ended.is_some());
     assert!(ending.request.is_empty());
     assert_eq!(ending.summary, "the summary");
+    // That of another session with the id.
+    other.delivered(&id, Epoch::first()).await?;
     it.store
         .postpone_ending(&id, ending.delivery, Duration::ZERO)
         .await?;
     assert_eq!(take(&other, 9).await?.len(), 1);
-    other.delivered(&id).await?;
-    other.delivered(&id).await?;
+    for _ in 0..2 {
+        other.delivered(&id, ending.state.epoch).await?;
+    }
     assert!(is_gone(&it.store, &id).await);
     let left = vec![key("tombstone"), "{all}:tombstones".into()];
     assert_eq!(it.keys().await, sorted(left));
@@ -185,7 +188,7 @@ async fn used_again() -> Result<(), Failed> {
     assert_eq!(take(&it.store, 9).await?.len(), 0);
     let postponed = it.store.postpone_ending(&id, 0, Duration::ZERO).await;
     assert!(matches!(postponed, Err(StoreError::NotFound)));
-    it.store.delivered(&id).await?;
+    deliver(&mut it, &id).await?;
     assert!(it.store.state(&id).await.is_ok());
     Ok(())
 }
@@ -196,7 +199,7 @@ async fn past_retention() -> Result<(), Failed> {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(it.store.sweep(9).await?, 0);
     assert_eq!(fixture::texts(&it.store, &id).await, ["z"]);
-    it.store.delivered(&id).await?;
+    deliver(&mut it, &id).await?;
     assert!(is_gone(&it.store, &id).await);
     let listed = it.store.list(&Filter::default()).await?;
     assert!(listed.sessions.is_empty());
@@ -215,7 +218,7 @@ async fn own_retention() -> Result<(), Failed> {
     let id = end(&it.store, with_outbox(KEPT), keep).await?;
     let request = format!("{{{id}}}:request");
     assert_eq!(it.key::<u64>("EXISTS", &request, &[]).await, 1);
-    it.store.delivered(&id).await?;
+    deliver(&mut it, &id).await?;
     assert_eq!(it.key::<u64>("EXISTS", &request, &[]).await, 0);
     assert_eq!(it.members(&outbox::index()).await, [""; 0]);
     assert_eq!(fixture::texts(&it.store, &id).await, ["z"]);
@@ -258,7 +261,7 @@ async fn past_its_time() -> Result<(), Failed> {
 }
 
 async fn tombstone() -> Result<(), Failed> {
-    let it = Scene::new().await;
+    let mut it = Scene::new().await;
     let short = Duration::from_millis(100);
     let new = || NewSession {
         tombstone: short,
@@ -270,7 +273,7 @@ async fn tombstone() -> Result<(), Failed> {
     assert!(is_gone(&it.store, &id).await, "while the ending waits");
     let created = it.store.create(&id, new()).await;
     assert!(matches!(created, Err(StoreError::Gone(_))));
-    it.store.delivered(&id).await?;
+    deliver(&mut it, &id).await?;
     assert!(!is_gone(&it.store, &id).await, "its own time is over");
     let created = it.store.create(&id, new()).await?;
     assert!(matches!(created, Created::Created(_)));
@@ -290,7 +293,7 @@ async fn spared() -> Result<(), Failed> {
         assert!(is_gone(&it.store, &waits).await);
     }
     assert_eq!(it.members("{all}:tombstones").await.len(), 1);
-    it.store.delivered(&waits).await?;
+    deliver(&mut it, &waits).await?;
     assert_eq!(it.members("{all}:tombstones").await.len(), 1);
     Ok(())
 }
@@ -307,7 +310,7 @@ async fn cost() -> Result<(), Failed> {
         let service = if at % 3 == 0 { "other" } else { SERVICE };
         let id = end(&it.store, of(service), fixture::LONG).await?;
         if at % 3 == 2 {
-            it.store.delivered(&id).await?;
+            deliver(&mut it, &id).await?;
         }
     }
     assert_eq!(take(&it.store, 1000).await?.len(), 100);
@@ -381,7 +384,7 @@ async fn damaged() -> Result<(), Failed> {
         }
     }
     for id in [&made[1], &made[3]] {
-        it.store.delivered(id).await?;
+        deliver(&mut it, id).await?;
     }
     assert_eq!(take(&it.store, 9).await?.len(), 0);
     assert_eq!(it.members(&outbox::index()).await, [""; 0]);
@@ -401,7 +404,7 @@ async fn full() -> Result<(), Failed> {
     // A deletion and a delivery make room.
     it.store.delete(&ids[2], DeleteMode::Now).await?;
     for id in &ids {
-        it.store.delivered(id).await?;
+        deliver(&mut it, id).await?;
         let postponed = it.store.postpone_ending(id, 0, Duration::ZERO).await;
         assert!(
             matches!(postponed, Err(StoreError::NotFound | StoreError::Gone(_))),

@@ -10,7 +10,7 @@ use unbroken::{
 
 use crate::support::{
     self, fixture,
-    outbox::{KEPT, end, index, is_gone, member, set_due, take, with_outbox},
+    outbox::{KEPT, deliver, end, index, is_gone, member, set_due, take, with_outbox},
     proxy::Proxy,
     scene::{SETS, Scene},
     server, trial,
@@ -247,7 +247,7 @@ async fn delivered() -> Result<(), Failed> {
     let kept = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
     let gone = end(&it.store, with_outbox(KEPT), Duration::ZERO).await?;
     for id in [&kept, &gone] {
-        it.store.delivered(id).await?;
+        deliver(&mut it, id).await?;
         // As if its server had died before it wrote to the indexes.
         it.key::<u64>("ZADD", &index(), &["1", &member(id)]).await;
         it.key::<u64>("ZADD", "{all}:due", &["9000000000000000", &member(id)])

@@ -314,12 +314,12 @@ async fn answer(
         Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
 
         Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
-        outbox => outbox_answer(store, id, &outbox).await,
+        outbox => outbox_answer(store, id, &outbox, epoch).await,
     }
 }
 
 /// Makes a call of the outbox.
-async fn outbox_answer(store: &dyn Store, id: &SessionId, call: &Call) -> String {
+async fn outbox_answer(store: &dyn Store, id: &SessionId, call: &Call, epoch: Epoch) -> String {
     match *call {
         Call::Endings { lease } => {
             let service = ServiceName::new(id.as_str());
@@ -334,7 +334,7 @@ async fn outbox_answer(store: &dyn Store, id: &SessionId, call: &Call) -> String
             Err(StoreError::NotFound | StoreError::Gone(_)) => "absent".to_owned(),
             Err(error) => word(&error),
         },
-        _ => format!("{:?}", store.delivered(id).await),
+        _ => format!("{:?}", store.delivered(id, epoch).await),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use unbroken::{
-    log::{Outcome, ServiceName, SessionId},
+    log::{Epoch, Outcome, ServiceName, SessionId},
     store::{AfterAppend, Created, NewSession, PendingEnding, Seal, Store, StoreError, StoreExt},
 };
 
@@ -71,4 +71,22 @@ pub(crate) fn member(id: &SessionId) -> String {
 pub(crate) async fn set_due(it: &mut Scene, id: &SessionId) {
     it.key::<u64>("ZADD", "{all}:due", &["XX", "1", &member(id)])
         .await;
+}
+
+/// Tells the store that the ending of a session was delivered, which may have been deleted.
+pub(crate) async fn deliver(it: &mut Scene, id: &SessionId) -> Result<(), StoreError> {
+    let mut sealed_by = Epoch::first();
+    for key in ["session", "ending"] {
+        let key = format!("{{{id}}}:{key}");
+        let epochs: Option<Vec<u8>> = it.key("HGET", &key, &["epochs"]).await;
+        let last = epochs.as_ref().and_then(|epochs| epochs.last_chunk());
+        if let Some(last) = last {
+            let both = u128::from_be_bytes(*last);
+            sealed_by = Epoch {
+                counter: u64::try_from(both >> 64).unwrap_or(0),
+                bits: u64::try_from(both & u128::from(u64::MAX)).unwrap_or(0),
+            };
+        }
+    }
+    it.store.delivered(id, sealed_by).await
 }
