@@ -4,13 +4,13 @@ use std::{collections::HashSet, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    log::{Outcome, SessionId},
+    log::{Outcome, ServiceName, SessionId},
     store::{AfterAppend, Created, DeleteMode, NewSession, Seal, Store, StoreExt},
 };
 
 use crate::support::{
     self, fixture,
-    outbox::{KEPT, deliver, end, index, is_gone, member, set_due, take, with_outbox},
+    outbox::{KEPT, SERVICE, deliver, end, index, is_gone, member, set_due, take, with_outbox},
     proxy::Proxy,
     scene::{SETS, Scene},
     server, trial,
@@ -55,6 +55,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "the_entry_of_a_delivered_ending_is_removed_when_it_is_met",
             missing,
             delivered,
+        ),
+        trial(
+            "a_call_gives_no_ending_twice_although_its_lease_is_over_at_once",
+            missing,
+            without_lease,
         ),
         trial(
             "the_entry_of_an_earlier_session_is_removed_when_it_is_met",
@@ -263,6 +268,18 @@ async fn delivered() -> Result<(), Failed> {
     assert!(due < 9e15, "the end of its retention: {due}");
     assert!(is_gone(&it.store, &gone).await);
     assert_eq!(fixture::texts(&it.store, &kept).await, ["z"]);
+    Ok(())
+}
+
+async fn without_lease() -> Result<(), Failed> {
+    let mut it = Scene::new().await;
+    let id = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    // Another entry, of an ending that isn't there, has a place of the first batch.
+    let absent = member(&SessionId::random());
+    it.key::<u64>("ZADD", &index(), &["1", &absent]).await;
+    let service = ServiceName::new(SERVICE);
+    let taken = it.store.endings(&service, 2, Duration::ZERO).await?;
+    assert_eq!(taken.iter().map(|it| &it.id).collect::<Vec<_>>(), [&id]);
     Ok(())
 }
 
