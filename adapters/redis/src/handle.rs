@@ -164,7 +164,8 @@ impl Redis {
         }
         let settings = ServerSettings::check(&link, &options).await?;
         let keys = KeyNames::new(&options.prefix);
-        layout::check(&link, &keys).await?;
+        let scripts = LuaScripts::new();
+        layout::check(&link, &keys, &scripts).await?;
         let channels = Arc::new(Channels::new(options.linger));
         let config = SubscribeConfig {
             clients: listeners,
@@ -174,7 +175,7 @@ impl Redis {
         let inner = RedisInner {
             link,
             keys,
-            scripts: LuaScripts::new(),
+            scripts,
             _listener: SubscriptionTask::new(config, channels.clone()),
             channels,
             options,

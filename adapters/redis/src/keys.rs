@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use unbroken::log::SessionId;
+use unbroken::log::{ServiceName, SessionId};
 
-use crate::index::{IndexScope, STATUSES};
+use crate::index::{IndexScope, STATUSES, service_tag};
 
 /// The names of all keys and channels in Redis.
 ///
@@ -13,15 +13,17 @@ pub(crate) struct KeyNames {
     prefix: Arc<str>,
 }
 
-/// An index of all sessions by a time; it shares the hash tag of the scope of all sessions.
+/// An index of sessions by a time. Those of all sessions share the hash tag of the scope of all sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeIndex {
+pub(crate) enum TimeIndex<'a> {
     /// The sessions that are not sealed, by the end of their lease.
     Open,
-    /// The sealed sessions, by the end of their retention.
+    /// The sealed sessions, by the end of their retention. One whose ending waits for its delivery is looked at sooner.
     Due,
     /// The tombstones, by their end.
     Tombstones,
+    /// The sessions of a service whose endings wait for their delivery, by the time from which these may be taken.
+    Endings(&'a ServiceName),
 }
 
 impl KeyNames {
@@ -46,7 +48,7 @@ impl KeyNames {
         self.key(id, "tombstone")
     }
 
-    /// Returns the key of the request, which is kept until the seal: a string.
+    /// Returns the key of the request, which is kept until the seal, or until the ending is delivered: a string.
     pub(crate) fn request(&self, id: &SessionId) -> String {
         self.key(id, "request")
     }
@@ -64,6 +66,11 @@ impl KeyNames {
     /// Returns the key of the answers, which are kept until the seal: a hash.
     pub(crate) fn answers(&self, id: &SessionId) -> String {
         self.key(id, "answers")
+    }
+
+    /// Returns the key of what is left of a deleted session until its ending is delivered: a hash.
+    pub(crate) fn ending(&self, id: &SessionId) -> String {
+        self.key(id, "ending")
     }
 
     /// Returns the channel of every change.
@@ -92,11 +99,12 @@ impl KeyNames {
     }
 
     /// Returns the key of an index by time: a sorted set.
-    pub(crate) fn times(&self, index: TimeIndex) -> String {
+    pub(crate) fn times(&self, index: TimeIndex<'_>) -> String {
         let kind = match index {
             TimeIndex::Open => "open",
             TimeIndex::Due => "due",
             TimeIndex::Tombstones => "tombstones",
+            TimeIndex::Endings(service) => return self.key(service_tag(service), "endings"),
         };
         self.key(IndexScope::All.tag(), kind)
     }
@@ -122,6 +130,7 @@ mod tests {
             keys.log(&id),
             keys.holds(&id),
             keys.answers(&id),
+            keys.ending(&id),
         ] {
             assert!(key.starts_with(&format!("app:{{{id}}}:")), "{key}");
         }

@@ -1,32 +1,33 @@
-use redis::{Cmd, FromRedisValue};
-
 use crate::{
     RedisOpenError,
     keys::KeyNames,
     link::{CommandConnection, CommandError},
+    script::LuaScripts,
 };
 
-/// The layout of the keys that this version reads and writes.
+/// The layout of the keys that this version writes.
 ///
 /// A change of the keys, or of the values in them, takes the next number. The fixture of the former one stays
 /// in `tests/redis/layouts`.
-pub(crate) const LATEST: u32 = 1;
+///
+/// 2 has the outbox: more fields of a session, the key `ending`, the sets of pending endings, and the service in the
+/// members of their sessions in the indexes by time.
+pub(crate) const LATEST: u32 = 2;
+/// The earliest layout whose sessions this version reads.
+const EARLIEST: u32 = 1;
 
-/// Checks that the keys under the prefix have the layout of this version. Where there is no number yet, writes
-/// it.
-pub(crate) async fn check(link: &CommandConnection, keys: &KeyNames) -> Result<(), RedisOpenError> {
-    let key = keys.layout();
-    let mut get = redis::cmd("GET");
-    get.arg(&key);
-    let mut found: Option<String> = send(link, &get).await?;
-    if found.is_none() {
-        let mut set = redis::cmd("SET");
-        set.arg(&key).arg(LATEST).arg("NX");
-        send::<Option<String>>(link, &set).await?;
-        // Another server may have been the first to set it.
-        found = send(link, &get).await?;
-    }
-    let found = found.unwrap_or_default();
+/// Checks that this version reads the keys under the prefix. Where their number is an earlier one, or there is none
+/// yet, writes that of this version, so that an earlier version doesn't open them any more.
+pub(crate) async fn check(
+    link: &CommandConnection,
+    keys: &KeyNames,
+    scripts: &LuaScripts,
+) -> Result<(), RedisOpenError> {
+    let call = scripts.layout.on([keys.layout()]);
+    let reply = call.arg(LATEST).arg(EARLIEST).send(link).await;
+    let mut reply =
+        reply.map_err(|error| RedisOpenError::Unreachable(CommandError::into_source(error)))?;
+    let found = reply.text().unwrap_or_default();
     if found == LATEST.to_string() {
         return Ok(());
     }
@@ -34,15 +35,4 @@ pub(crate) async fn check(link: &CommandConnection, keys: &KeyNames) -> Result<(
         layout: found,
         latest: LATEST,
     })
-}
-
-async fn send<T: FromRedisValue>(
-    link: &CommandConnection,
-    command: &Cmd,
-) -> Result<T, RedisOpenError> {
-    let answer = link.send(command).await;
-    let answer = answer.map_err(CommandError::into_source);
-    answer
-        .and_then(|value| Ok(redis::from_redis_value(value)?))
-        .map_err(RedisOpenError::Unreachable)
 }

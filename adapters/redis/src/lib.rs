@@ -33,6 +33,11 @@
 //! after the others, so that a session answers [`Gone`](unbroken::store::StoreError::Gone) from the
 //! millisecond in which its log expires, without a sweep.
 //!
+//! The seal of a session with an [outbox](field@unbroken::store::SessionMeta::outbox) also writes the ending into the
+//! hash, keeps the request, and moves the time at which the engine drops the keys past that of the ending. The
+//! delivery drops both and sets the times of the session's own retention. If such a session is deleted before, its
+//! hash moves to a seventh key, `ending`, where only the methods of the outbox find it.
+//!
 //! A tombstone holds the owner and the digest of the request, nothing else. There are at most
 //! [`RedisOptions::max_tombstones`](field@RedisOptions::max_tombstones) of sessions that were deleted or
 //! swept, by default 1,000,000; the oldest go first, and their ids answer
@@ -57,8 +62,9 @@
 //! Blocking reads (`XREAD BLOCK`) would stop all other commands of a shared connection.
 //!
 //! The string `layout` under the prefix is the number of the layout of all keys. [`Redis::open`] writes it where it
-//! is absent, and refuses any other than that of its own version: upgrade all servers before one of them
-//! is given keys of a later layout, by another prefix or an empty server.
+//! is absent, raises the number of an earlier version, whose sessions it reads as they are, and refuses a later one. A
+//! server of an earlier version can't open the keys any more then. One that has opened them before goes on, but knows
+//! no outbox: stop those before the first session with one is started.
 //!
 //! # Deployment: persistence
 //!
@@ -142,9 +148,10 @@
 //! what it holds: neither another owner, nor another chat, nor another status adds to it, and
 //! [`of_chat`](unbroken::store::Store::of_chat) costs the same with any number of sessions of others in
 //! a chat of that name. Three more sets hold the unsealed sessions (by the end of their lease), the sealed
-//! ones (by the end of their retention), and the tombstones (by their end).
+//! ones (by the end of their retention), and the tombstones (by their end). Each service with an outbox has a set of
+//! its endings, by the time from which they may be taken.
 //!
-//! In a cluster these lie in other slots than the sessions, each scope in one slot of its own. They are
+//! In a cluster these lie in other slots than the sessions, each scope and each service in one slot of its own. They are
 //! therefore written apart from the scripts, also on a single server, and may lag behind the sessions. The
 //! sessions are authoritative: an entry is checked before it is returned, and
 //! [`claim`](unbroken::store::Store::claim) decides in the end. Lost writes are corrected later:
@@ -162,6 +169,13 @@
 //! * An entry of a sealed session that is held for longer is moved. An expired or deleted session is
 //!   removed from all sets, last from the one that names its owner and chat, so that a removal that was cut
 //!   off is completed by the sweep or the search for orphans.
+//! * The entry of an ending is written before the session leaves the unsealed ones. If the server dies in between, the
+//!   search for orphans finds the session there once its lease has run out, and writes the entry. The sweep looks at a
+//!   session whose ending waits at the latest every ten minutes, and writes an entry again that was lost later.
+//! * The session decides if an ending is taken: an entry that lags is moved to the time of the session. That of an
+//!   ending which was delivered is removed when it is met, after the other entries of its session were corrected.
+//! * A deleted session whose ending waits is in no list. It remains among the sealed ones, and its tombstone isn't
+//!   counted until the ending is delivered or its time is over.
 //! * A list or a look-up that meets an entry with another status, or without a session, moves or removes it.
 //!
 //! A set without an entry is no key, so nothing remains of an owner or a chat whose sessions are gone.

@@ -68,6 +68,15 @@ impl ScriptReply {
         self.text()?.parse().map_err(|_| DecodeError)
     }
 
+    /// Reads a number that may be missing.
+    pub(crate) fn maybe_number<T: std::str::FromStr>(&mut self) -> Result<Option<T>, DecodeError> {
+        let Some(bytes) = self.maybe_bytes()? else {
+            return Ok(None);
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| DecodeError)?;
+        text.parse().map(Some).map_err(|_| DecodeError)
+    }
+
     /// Reads a nested array.
     pub(crate) fn inner(&mut self) -> Result<Self, DecodeError> {
         self.maybe_inner()?.ok_or(DecodeError)

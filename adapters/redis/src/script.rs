@@ -132,7 +132,11 @@ scripts! {
     abort: session!("abort.lua");
     hold: session!("hold.lua");
     delete: session!("delete.lua");
+    take: session!("take.lua");
+    postpone: session!("postpone.lua");
+    delivered: session!("delivered.lua");
     forget: include_str!("scripts/forget.lua");
+    layout: include_str!("scripts/layout.lua");
     index_add: index!("add.lua");
     index_move: index!("move.lua");
     index_renew: index!("renew.lua");

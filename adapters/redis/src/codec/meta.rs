@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use unbroken::{
     log::{Digest, ServiceName},
     store::{SessionMeta, Tombstone},
@@ -28,7 +30,8 @@ pub(super) fn decode_meta(reply: &mut ScriptReply) -> Result<SessionMeta, Decode
         service: ServiceName::try_from(reply.text()?).map_err(|_| DecodeError)?,
         digest: Digest(digest),
         format: reply.number()?,
-        outbox: None,
+        // Absent in a session without one, and in one that an earlier version wrote.
+        outbox: reply.maybe_number()?.map(Duration::from_micros),
     })
 }
 

@@ -23,3 +23,8 @@ pub(crate) fn micros(duration: Duration) -> u64 {
     let micros = duration.as_nanos().div_ceil(1000).min(MOST);
     u64::try_from(micros).unwrap_or(u64::MAX)
 }
+
+/// The time so long from now, in microseconds from now.
+pub(crate) fn from_now(duration: Duration) -> i64 {
+    i64::try_from(micros(duration)).unwrap_or(i64::MAX)
+}

@@ -34,7 +34,7 @@ impl Redis {
                     (set != entry.set).then_some(Some(set))
                 }
                 // Another session has the id.
-                SessionProbe::Present(_) | SessionProbe::Buried(_) => Some(None),
+                SessionProbe::Present(_) | SessionProbe::Buried { .. } => Some(None),
                 SessionProbe::Absent => (entry.age > GRACE).then_some(None),
                 SessionProbe::Unreadable => None,
             };

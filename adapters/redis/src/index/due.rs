@@ -3,9 +3,9 @@ use std::time::Duration;
 use unbroken::{log::SessionId, store::StoreError};
 
 use super::{IndexedNames, log_deferred};
-use crate::{Redis, codec::micros, keys::TimeIndex, reply::ScriptReply};
+use crate::{Redis, codec::from_now, keys::TimeIndex, reply::ScriptReply};
 
-/// An entry in the index of open or of sealed sessions.
+/// An entry in an index by time that names the session's other entries.
 #[derive(Debug)]
 pub(super) struct DueEntry {
     pub(super) id: SessionId,
@@ -23,7 +23,7 @@ impl Redis {
     /// Returns entries whose time has passed, the earliest first.
     pub(super) async fn due(
         &self,
-        index: TimeIndex,
+        index: TimeIndex<'_>,
         skip: usize,
         count: usize,
     ) -> Result<Vec<DueEntry>, StoreError> {
@@ -32,7 +32,7 @@ impl Redis {
 
     pub(super) async fn due_members(
         &self,
-        index: TimeIndex,
+        index: TimeIndex<'_>,
         skip: usize,
         count: usize,
     ) -> Result<ScriptReply, StoreError> {
@@ -44,7 +44,7 @@ impl Redis {
     /// Returns the entries with the latest times.
     pub(super) async fn latest(
         &self,
-        index: TimeIndex,
+        index: TimeIndex<'_>,
         count: usize,
     ) -> Result<Vec<DueEntry>, StoreError> {
         let scripts = &self.inner.scripts;
@@ -55,21 +55,53 @@ impl Redis {
     /// Gives an entry a new time, or removes it, unless it has changed since it was read.
     pub(super) async fn retime(
         &self,
-        index: TimeIndex,
+        index: TimeIndex<'_>,
         entry: &DueEntry,
-        from_now: Option<Duration>,
+        to: Option<Duration>,
     ) {
-        let scripts = &self.inner.scripts;
-        let call = scripts.index_retime.on([self.inner.keys.times(index)]);
-        let call = call.arg(entry.names.member(&entry.id)).arg(entry.score);
-        let call = match from_now {
-            Some(from_now) => call.arg(micros(from_now)),
-            None => call,
-        };
-        if let Err(failure) = call.send(&self.inner.link).await {
-            log_deferred(&failure.into());
+        let to = to.map(from_now);
+        if let Err(error) = self.retime_all(index, &[(entry, to)]).await {
+            log_deferred(&error);
         }
     }
+
+    /// Gives entries new times, in microseconds from now, or removes them, unless they have changed since they were
+    /// read.
+    pub(super) async fn retime_all(
+        &self,
+        index: TimeIndex<'_>,
+        entries: &[(&DueEntry, Option<i64>)],
+    ) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let scripts = &self.inner.scripts;
+        let mut call = scripts.index_retime.on([self.inner.keys.times(index)]);
+        for (entry, to) in entries {
+            call = call.arg(entry.names.member(&entry.id)).arg(entry.score);
+            call = call.arg(time_arg(*to));
+        }
+        call.send(&self.inner.link).await?;
+        Ok(())
+    }
+
+    /// Writes an entry with this time, in microseconds from now, or removes it, whatever is there.
+    pub(super) async fn set_time(
+        &self,
+        index: TimeIndex<'_>,
+        member: &str,
+        to: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let scripts = &self.inner.scripts;
+        let call = scripts.index_retime.on([self.inner.keys.times(index)]);
+        let call = call.arg(member).arg("").arg(time_arg(to));
+        call.send(&self.inner.link).await?;
+        Ok(())
+    }
+}
+
+fn time_arg(to: Option<i64>) -> String {
+    to.map_or_else(String::new, |to| to.to_string())
 }
 
 fn entries(mut reply: ScriptReply) -> Result<Vec<DueEntry>, StoreError> {

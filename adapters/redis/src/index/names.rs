@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 
 use unbroken::{
-    log::{ChatId, Owner, SessionId},
+    log::{ChatId, Owner, ServiceName, SessionId},
     store::SessionMeta,
 };
 
 use super::scope::{IndexScope, escape};
-use crate::reply::DecodeError;
+use crate::{
+    codec::{checked, decode_name},
+    reply::{DecodeError, ScriptReply},
+};
 
 /// The names by which a session is indexed. They are part of the session's member in the indexes by time, so that
 /// all its entries are found once it is gone.
@@ -14,6 +17,8 @@ use crate::reply::DecodeError;
 pub(crate) struct IndexedNames {
     pub(crate) owner: Option<Owner>,
     pub(crate) chat: Option<ChatId>,
+    /// The service, if it has an outbox for the ending.
+    pub(crate) outbox: Option<ServiceName>,
 }
 
 impl IndexedNames {
@@ -21,12 +26,25 @@ impl IndexedNames {
         Self {
             owner: meta.owner.clone(),
             chat: meta.chat.clone(),
+            outbox: meta.outbox.map(|_| meta.service.clone()),
         }
+    }
+
+    /// Decodes the results of `names` in `prelude.lua`.
+    pub(crate) fn decode(reply: &mut ScriptReply) -> Result<Self, DecodeError> {
+        let (owner, chat) = (reply.bytes()?, reply.bytes()?);
+        let service = reply.maybe_bytes()?.map(String::from_utf8);
+        let service = service.transpose().map_err(|_| DecodeError)?;
+        Ok(Self {
+            owner: checked(decode_name(&owner)?)?,
+            chat: checked(decode_name(&chat)?)?,
+            outbox: checked(service.as_deref())?,
+        })
     }
 
     /// Returns the scopes that a session with these names belongs to, but for that of all sessions.
     pub(super) fn scopes(&self) -> impl Iterator<Item = IndexScope<'_>> {
-        let Self { owner, chat } = self;
+        let Self { owner, chat, .. } = self;
         let of_owner = owner.as_ref().map(IndexScope::Owner);
         let of_chat = chat.as_ref().map(IndexScope::Chat);
         let of_both = chat
@@ -39,7 +57,12 @@ impl IndexedNames {
     pub(super) fn member(&self, id: &SessionId) -> String {
         let owner = self.owner.as_ref().map(Owner::as_str);
         let chat = self.chat.as_ref().map(ChatId::as_str);
-        format!("{id}/{}/{}", part(owner), part(chat))
+        let mut member = format!("{id}/{}/{}", part(owner), part(chat));
+        if let Some(service) = &self.outbox {
+            member.push('/');
+            member.push_str(&part(Some(service.as_str())));
+        }
+        member
     }
 
     /// Reads a member. Returns `None` if this store didn't write it.
@@ -50,6 +73,10 @@ impl IndexedNames {
         let names = Self {
             owner: owner.map(Owner::try_from).transpose().ok()?,
             chat: chat.map(ChatId::try_from).transpose().ok()?,
+            outbox: match parts.next() {
+                None => None,
+                Some(service) => Some(ServiceName::try_from(name(service).ok()??).ok()?),
+            },
         };
         parts.next().is_none().then_some((id, names))
     }
@@ -88,13 +115,16 @@ mod tests {
         let names = [None, Some("a"), Some("a/b%{}+"), Some("%2f ünï\0")];
         for owner in names {
             for chat in names {
-                let names = IndexedNames {
-                    owner: owner.map(Owner::new),
-                    chat: chat.map(ChatId::new),
-                };
-                let member = names.member(&id);
-                let read = IndexedNames::parse(&member);
-                assert_eq!(read, Some((id.clone(), names)), "{member}");
+                for service in names {
+                    let names = IndexedNames {
+                        owner: owner.map(Owner::new),
+                        chat: chat.map(ChatId::new),
+                        outbox: service.map(ServiceName::new),
+                    };
+                    let member = names.member(&id);
+                    let read = IndexedNames::parse(&member);
+                    assert_eq!(read, Some((id.clone(), names)), "{member}");
+                }
             }
         }
         for bad in [
@@ -105,6 +135,8 @@ mod tests {
             &format!("{id}/a/b"),
             &format!("{id}/+%2/"),
             &format!("{id}///"),
+            &format!("{id}///a"),
+            &format!("{id}///+a/"),
             &format!("{id}/+/"),
             &format!("{id}//+{}", "n".repeat(129)),
         ] {

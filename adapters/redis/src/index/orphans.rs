@@ -26,12 +26,22 @@ impl Redis {
             let last = batch.len() < BATCH;
             for (entry, probe) in self.probe_all(batch, |entry| &entry.id).await? {
                 match probe {
-                    SessionProbe::Present(SessionLook { state, expires_in }) => {
+                    SessionProbe::Present(SessionLook {
+                        state,
+                        expires_in,
+                        ending,
+                    }) => {
                         if state.status.outcome().is_some() {
                             // The write of its seal to the index was lost.
                             let keep = expires_in.unwrap_or_default();
-                            self.index_status(&entry.id, &state, Some(keep)).await;
-                            self.retime(TimeIndex::Open, &entry, None).await;
+                            if self
+                                .index_status(&entry.id, &state, Some(keep), ending)
+                                .await
+                            {
+                                self.retime(TimeIndex::Open, &entry, None).await;
+                            } else {
+                                passed += 1;
+                            }
                         } else if let Lease::Held(left) = state.lease {
                             self.retime(TimeIndex::Open, &entry, Some(left)).await;
                         } else {
@@ -43,7 +53,11 @@ impl Redis {
                         }
                     }
                     // The removal of its entries was lost.
-                    SessionProbe::Buried(left) => {
+                    SessionProbe::Buried {
+                        ending: Some(ending),
+                        ..
+                    } => self.index_deleted(&entry.id, &entry.names, ending).await?,
+                    SessionProbe::Buried { left, ending: None } => {
                         self.bury(&entry.id, &entry.names, Some(left)).await?;
                     }
                     // It was never created, or its tombstone is over, too.

@@ -1,7 +1,7 @@
 use std::{borrow::Cow, fmt::Write};
 
 use unbroken::{
-    log::{ChatId, Outcome, Owner, Status},
+    log::{ChatId, Outcome, Owner, ServiceName, Status},
     store::{SessionMeta, StatusFilter},
 };
 
@@ -60,6 +60,11 @@ impl IndexScope<'_> {
     }
 }
 
+/// Returns the hash tag of the endings of a service. No scope has it.
+pub(crate) fn service_tag(service: &ServiceName) -> String {
+    format!("service/{}", escape(service.as_str()))
+}
+
 /// Returns the index in [`STATUSES`] of a status.
 pub(super) fn set_of(status: Status) -> usize {
     match status {
@@ -108,14 +113,20 @@ mod tests {
             let clash = tags.insert(scope.tag(), format!("{scope:?}"));
             assert_eq!(clash, None, "{scope:?}");
         };
+        let mut services = Vec::new();
         for one in names {
             let (owner, chat) = (Owner::new(one), ChatId::new(one));
+            services.push(service_tag(&ServiceName::new(one)));
             add(IndexScope::Owner(&owner));
             add(IndexScope::Chat(&chat));
             add(IndexScope::OwnerChat(None, &chat));
             for other in names {
                 add(IndexScope::OwnerChat(Some(&owner), &ChatId::new(other)));
             }
+        }
+        for tag in services {
+            let clash = tags.insert(tag, "a service".to_owned());
+            assert_eq!(clash, None);
         }
     }
 

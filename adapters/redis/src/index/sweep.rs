@@ -1,7 +1,7 @@
 use futures_util::future::try_join_all;
 use unbroken::store::StoreError;
 
-use super::{BATCH, IndexedNames, MAX_ENTRIES};
+use super::{BATCH, IndexedNames, MAX_ENTRIES, endings::next_look, log_deferred};
 use crate::{Redis, keys::TimeIndex, ops::SessionProbe};
 
 /// Sweeps.
@@ -24,10 +24,32 @@ impl Redis {
                         let names = IndexedNames::of(&look.state.meta);
                         self.remove_scopes(&entry.id, &entry.names, Some(&names))
                             .await?;
-                        self.retime(TimeIndex::Due, &entry, look.expires_in).await;
+                        let next = look.expires_in.map(|left| next_look(left, look.ending));
+                        // The entry of an ending that waits may have been lost.
+                        let written = match look.ending {
+                            Some(ending) => self.index_ending(&entry.id, &names, ending.due).await,
+                            None => Ok(()),
+                        };
+                        match written {
+                            Ok(()) => self.retime(TimeIndex::Due, &entry, next).await,
+                            Err(error) => {
+                                log_deferred(&error);
+                                passed += 1;
+                            }
+                        }
+                    }
+                    SessionProbe::Buried {
+                        ending: Some(ending),
+                        ..
+                    } => {
+                        let (id, names) = (&entry.id, &entry.names);
+                        if let Err(error) = self.index_deleted(id, names, ending).await {
+                            log_deferred(&error);
+                            passed += 1;
+                        }
                     }
                     // The engine has dropped the session; its entries remain.
-                    SessionProbe::Buried(left) => gone.push((entry, Some(left))),
+                    SessionProbe::Buried { left, ending: None } => gone.push((entry, Some(left))),
                     SessionProbe::Absent => gone.push((entry, None)),
                     SessionProbe::Unreadable => passed += 1,
                 }

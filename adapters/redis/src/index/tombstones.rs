@@ -18,6 +18,7 @@ impl Redis {
         left: Option<Duration>,
     ) -> Result<(), StoreError> {
         self.remove_scopes(id, names, None).await?;
+        self.unindex_ending(id, names).await?;
         let scripts = &self.inner.scripts;
         let call = scripts
             .index_bury
@@ -75,7 +76,8 @@ impl Redis {
         while !members.is_empty() {
             let member = members.text()?;
             if let Ok(id) = member.parse::<SessionId>() {
-                let call = scripts.forget.on([keys.session(&id), keys.tombstone(&id)]);
+                let keys = [keys.session(&id), keys.tombstone(&id), keys.ending(&id)];
+                let call = scripts.forget.on(keys);
                 calls.push(call.send(&self.inner.link));
             }
             dropped.push(member);

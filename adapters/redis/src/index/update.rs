@@ -6,8 +6,8 @@ use unbroken::{
     store::{SessionState, StoreError},
 };
 
-use super::{BATCH, IndexScope, IndexedNames, log_deferred, scope::set_of};
-use crate::{Redis, codec::micros, keys::TimeIndex};
+use super::{BATCH, IndexScope, IndexedNames, endings::next_look, log_deferred, scope::set_of};
+use crate::{Redis, codec::micros, keys::TimeIndex, ops::EndingTimes};
 
 /// Writes to the indexes.
 impl Redis {
@@ -45,18 +45,30 @@ impl Redis {
         }
     }
 
-    /// Moves a session to the sets of its status. `keep` is what remains of its retention, if it is sealed.
+    /// Moves a session to the sets of its status. `keep` is what remains of its retention, if it is sealed, and
+    /// `ending` has the times of its ending, if that waits for its delivery. Returns false if a write failed.
     pub(crate) async fn index_status(
         &self,
         id: &SessionId,
         state: &SessionState,
         keep: Option<Duration>,
-    ) {
+        ending: Option<EndingTimes>,
+    ) -> bool {
         let names = IndexedNames::of(&state.meta);
-        let moved = self.move_entries(id, &names, set_of(state.status), state.age, keep);
-        if let Err(error) = moved.await {
-            log_deferred(&error);
+        let moved = async {
+            // Before the last of the other entries: until that is moved, the search for orphans finds the session.
+            if let Some(ending) = ending {
+                self.index_ending(id, &names, ending.due).await?;
+            }
+            let keep = keep.map(|keep| next_look(keep, ending));
+            self.move_entries(id, &names, set_of(state.status), state.age, keep)
+                .await
+        };
+        let moved = moved.await;
+        if let Err(error) = &moved {
+            log_deferred(error);
         }
+        moved.is_ok()
     }
 
     /// Moves the entries of a session. That among all sessions goes last: where it is right, so are the others.
@@ -113,7 +125,7 @@ impl Redis {
                 }
             };
             let moves = lagging.into_iter();
-            join_all(moves.map(|(id, state)| self.index_status(id, state, None))).await;
+            join_all(moves.map(|(id, state)| self.index_status(id, state, None, None))).await;
         }
     }
 

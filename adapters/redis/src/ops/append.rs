@@ -5,6 +5,7 @@ use unbroken::{
     store::{AfterAppend, Appended, StoreError},
 };
 
+use super::EndingTimes;
 use crate::{
     Redis,
     codec::{decode_abort, decode_state, encode_chunk, encode_epoch, encode_status, micros},
@@ -17,9 +18,9 @@ impl Redis {
         chunk: Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        match self.append_once(id, &chunk, then).await {
+        match self.append_once(id, &chunk, &then).await {
             // The server has refused the records, unread. Without them the script checks the other errors first.
-            Err(StoreError::TooLarge { .. }) => self.append_once(id, &chunk, then).await,
+            Err(StoreError::TooLarge { .. }) => self.append_once(id, &chunk, &then).await,
             answer => answer,
         }
     }
@@ -28,7 +29,7 @@ impl Redis {
         &self,
         id: &SessionId,
         chunk: &Chunk,
-        then: AfterAppend,
+        then: &AfterAppend,
     ) -> Result<Appended, StoreError> {
         let max_value = self.inner.max_value.get();
         let max = self.inner.options.max_append_bytes.min(max_value);
@@ -36,15 +37,16 @@ impl Redis {
         if chunk.bytes() <= max {
             records = encode_chunk(chunk);
         }
-        if records.len() > max_value {
+        let (status, keep, mut summary) = match then {
+            AfterAppend::Streaming => (Status::Streaming, Duration::ZERO, &[][..]),
+            AfterAppend::Waiting => (Status::Waiting, Duration::ZERO, &[][..]),
+            AfterAppend::Seal(seal) => (Status::Ended(seal.outcome), seal.keep, &seal.summary[..]),
+        };
+        if records.len().max(summary.len()) > max_value {
             // The script checks the other errors first, without the records.
             records.clear();
+            summary = &[];
         }
-        let (status, keep) = match then {
-            AfterAppend::Streaming => (Status::Streaming, Duration::ZERO),
-            AfterAppend::Waiting => (Status::Waiting, Duration::ZERO),
-            AfterAppend::Seal(seal) => (Status::Ended(seal.outcome), seal.keep),
-        };
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts
@@ -64,15 +66,19 @@ impl Redis {
             .arg(encode_status(status))
             .arg(micros(keep))
             .arg(keys.records(id))
-            .arg(keys.turns(id));
+            .arg(keys.turns(id))
+            .arg(summary);
         let mut reply = match self.call_ok(call).await {
             Err(StoreError::TooLarge { .. }) => return Err(StoreError::TooLarge { max }),
             other => other?,
         };
         let abort = reply.maybe_bytes()?;
         if let Some(state) = reply.maybe_inner()? {
+            let state = decode_state(state)?;
             let keep = status.outcome().map(|_| keep);
-            self.index_status(id, &decode_state(state)?, keep).await;
+            let ending = state.meta.outbox.filter(|_| keep.is_some());
+            let ending = ending.map(EndingTimes::of_seal);
+            self.index_status(id, &state, keep, ending).await;
         }
         Ok(Appended {
             abort: abort.map(decode_abort).transpose()?,

@@ -46,6 +46,7 @@ impl Redis {
             keys.log(id),
             keys.holds(id),
             keys.answers(id),
+            keys.ending(id),
         ]);
         let meta = &new.meta;
         let call = call
@@ -58,7 +59,11 @@ impl Redis {
             .arg(&new.token.0.to_be_bytes()[..])
             .arg(&encode_epoch(Epoch::first())[..])
             .arg(micros(new.lease))
-            .arg(micros(new.tombstone));
+            .arg(micros(new.tombstone))
+            .arg(
+                meta.outbox
+                    .map_or_else(String::new, |keep| micros(keep).to_string()),
+            );
         match self.call(call).await {
             Ok((word, mut reply)) => match word.as_str() {
                 "ok" => {

@@ -5,9 +5,10 @@ use unbroken::{
     store::{AbortRequest, DeleteMode, Holder, SessionState, StoreError},
 };
 
+use super::EndingTimes;
 use crate::{
     Redis,
-    codec::{checked, decode_name, decode_state, encode_abort, micros},
+    codec::{decode_state, encode_abort, micros},
     index::{IndexedNames, log_deferred},
 };
 
@@ -64,6 +65,7 @@ impl Redis {
             keys.request(id),
             keys.holds(id),
             keys.answers(id),
+            keys.ending(id),
         ]);
         let call = match how {
             DeleteMode::Now => call.arg(""),
@@ -72,13 +74,14 @@ impl Redis {
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
         let mut reply = self.call_ok(call).await?;
         if !reply.is_empty() {
-            let (owner, chat) = (reply.bytes()?, reply.bytes()?);
-            let names = IndexedNames {
-                owner: checked(decode_name(&owner)?)?,
-                chat: checked(decode_name(&chat)?)?,
-            };
             let tombstone = Duration::from_micros(reply.number()?);
-            if let Err(error) = self.bury(id, &names, Some(tombstone)).await {
+            let ending = EndingTimes::decode(&mut reply)?;
+            let names = IndexedNames::decode(&mut reply)?;
+            let indexed = match ending {
+                Some(ending) => self.index_deleted(id, &names, ending).await,
+                None => self.bury(id, &names, Some(tombstone)).await,
+            };
+            if let Err(error) = indexed {
                 log_deferred(&error);
             }
         }

@@ -5,7 +5,12 @@ mod append;
 mod call;
 mod claim;
 mod end;
+mod ending;
 mod probe;
 mod read;
 
-pub(crate) use self::{probe::SessionProbe, read::SessionLook};
+pub(crate) use self::{
+    ending::{EndingTake, EndingTimes},
+    probe::SessionProbe,
+    read::SessionLook,
+};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::{log::SessionId, store::StoreError};
 
-use super::SessionLook;
+use super::{EndingTimes, SessionLook};
 use crate::{
     Redis,
     link::CommandError,
@@ -14,8 +14,13 @@ use crate::{
 pub(crate) enum SessionProbe {
     /// A session.
     Present(SessionLook),
-    /// A tombstone, which is kept for this long.
-    Buried(Duration),
+    /// A tombstone.
+    Buried {
+        /// The time for which it is kept.
+        left: Duration,
+        /// The ending of the session, if it still waits for its delivery.
+        ending: Option<EndingTimes>,
+    },
     /// Nothing.
     Absent,
     /// A key of the wrong type, or a value that can't be read.
@@ -48,7 +53,10 @@ fn read(mut reply: ScriptReply) -> Result<SessionProbe, DecodeError> {
             reply.bytes()?;
             let left = reply.number::<i64>()?;
             let left = u64::try_from(left).unwrap_or(0);
-            Ok(SessionProbe::Buried(Duration::from_millis(left)))
+            Ok(SessionProbe::Buried {
+                left: Duration::from_millis(left),
+                ending: EndingTimes::decode(&mut reply)?,
+            })
         }
         "none" => Ok(SessionProbe::Absent),
         _ => Err(DecodeError),

@@ -5,6 +5,7 @@ use unbroken::{
     store::{RecordPage, SessionMeta, SessionState, StoreError},
 };
 
+use super::EndingTimes;
 use crate::{
     Redis,
     codec::{EntryDecoder, decode_state},
@@ -18,6 +19,8 @@ pub(crate) struct SessionLook {
     pub(crate) state: SessionState,
     /// The time until the end of its retention; `None` until the seal.
     pub(crate) expires_in: Option<Duration>,
+    /// The ending, if it waits for its delivery.
+    pub(crate) ending: Option<EndingTimes>,
 }
 
 /// An LSN beyond every record, which Lua represents exactly.
@@ -91,7 +94,8 @@ impl Redis {
     pub(super) fn look_call(&self, id: &SessionId) -> LuaCall<'_> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
-        scripts.look.on([keys.session(id), keys.tombstone(id)])
+        let keys = [keys.session(id), keys.tombstone(id), keys.ending(id)];
+        scripts.look.on(keys)
     }
 
     /// Reads the state of a session whose format this version supports.
@@ -111,6 +115,7 @@ impl SessionLook {
                 Ok(millis) => Some(Duration::from_millis(millis + 1)),
                 Err(_) => None,
             },
+            ending: EndingTimes::decode(&mut reply)?,
         })
     }
 }

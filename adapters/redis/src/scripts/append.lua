@@ -1,8 +1,9 @@
 -- KEYS: session, tombstone, log, request, answers
 -- ARGV: epoch, its counter, first LSN, last LSN, records, status, retention of a seal,
---       channel of records, channel of turns. A chunk that is too large comes without its records.
+--       channel of records, channel of turns, summary of a seal. A chunk that is too large comes without its records.
 -- Replies with the state too if the append has changed the status, or may have done so before.
-local h = redis.call('HMGET', KEYS[1], 'epochs', 'tail', 'author', 'status', 'length', 'abort', 'keep', 'tombstone')
+local h = redis.call('HMGET', KEYS[1], 'epochs', 'tail', 'author', 'status', 'length', 'abort', 'keep', 'tombstone',
+  'outbox')
 if not h[1] then
   return gone()
 end
@@ -33,7 +34,14 @@ local changed = h[4] ~= ARGV[6] and state()
 if sealed(ARGV[6]) then
   local keep = math.max(tonumber(h[7]), now + ARGV[7])
   redis.call('HSET', KEYS[1], 'keep', digits(keep), 'answers', 0)
-  redis.call('UNLINK', KEYS[4], KEYS[5])
+  redis.call('UNLINK', KEYS[5])
+  if h[9] then
+    local over = digits(now + h[9])
+    redis.call('HSET', KEYS[1], 'summary', ARGV[10], 'deliveries', 0, 'due', digits(now), 'until', over)
+    redis.call('PEXPIREAT', KEYS[4], at(over))
+  else
+    redis.call('UNLINK', KEYS[4])
+  end
   expire(KEYS[3], keep, tonumber(h[8]))
   redis.call('PUBLISH', ARGV[9], '')
 end

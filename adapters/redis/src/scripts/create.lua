@@ -1,5 +1,6 @@
--- KEYS: session, tombstone, request, log, holds, answers
--- ARGV: digest, owner, chat, service, format, request, token, epoch, lease, length of the tombstone.
+-- KEYS: session, tombstone, request, log, holds, answers, ending
+-- ARGV: digest, owner, chat, service, format, request, token, epoch, lease, length of the tombstone,
+--       the longest time of the ending in the outbox or nothing.
 --       An owner or a chat is a plus sign and the name, or nothing.
 local h = redis.call('HMGET', KEYS[1], 'epochs', 'token')
 if h[1] then
@@ -18,5 +19,8 @@ redis.call('HSET', KEYS[1],
   'token', ARGV[7], 'epochs', ARGV[8], 'attempts', 0,
   'tail', 0, 'status', 'streaming', 'length', ARGV[9], 'over', digits(now + ARGV[9]),
   'created', digits(now), 'keep', 0, 'tombstone', ARGV[10])
-redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])
+if ARGV[11] ~= '' then
+  redis.call('HSET', KEYS[1], 'outbox', ARGV[11])
+end
+redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 return { 'ok', ARGV[8] }

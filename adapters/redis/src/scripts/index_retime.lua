@@ -1,12 +1,16 @@
--- Gives an entry a new time, unless it has changed since it was read; removes it if there is no new time.
+-- Gives entries new times. One that has changed since it was read, or isn't there any more, keeps what it has.
 -- KEYS: an index by time
--- ARGV: member, score seen; the new time in microseconds from now, if there is one
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if score and tonumber(score) == tonumber(ARGV[2]) then
-  if ARGV[3] then
-    redis.call('ZADD', KEYS[1], digits(now + ARGV[3]), ARGV[1])
-  else
-    redis.call('ZREM', KEYS[1], ARGV[1])
+-- ARGV: for each entry its member; the score seen, or nothing to write it whatever is there; and the new time in
+--       microseconds from now, or nothing to remove it
+for at = 1, #ARGV, 3 do
+  local member, seen, to = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local score = seen ~= '' and redis.call('ZSCORE', KEYS[1], member)
+  if seen == '' or (score and tonumber(score) == tonumber(seen)) then
+    if to ~= '' then
+      redis.call('ZADD', KEYS[1], digits(now + to), member)
+    else
+      redis.call('ZREM', KEYS[1], member)
+    end
   end
 end
 return {}

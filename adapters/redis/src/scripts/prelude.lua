@@ -45,9 +45,10 @@ local function ended(status, length, over)
   return math.max(now - (over - length), 0)
 end
 
-local function fields()
-  return redis.call('HMGET', KEYS[1], 'digest', 'owner', 'chat', 'service', 'format', 'epochs', 'attempts', 'tail',
-    'status', 'abort', 'length', 'over', 'created', 'answers')
+-- Reads the session, or what is left of it under another key.
+local function fields(key)
+  return redis.call('HMGET', key or KEYS[1], 'digest', 'owner', 'chat', 'service', 'format', 'epochs', 'attempts',
+    'tail', 'status', 'abort', 'length', 'over', 'created', 'answers', 'outbox', 'due', 'until')
 end
 
 -- Returns the fields of a `SessionState`.
@@ -59,6 +60,7 @@ local function state(read)
     h[3],
     h[4],
     h[5],
+    h[15],
     string.sub(h[6], -16),
     h[7],
     h[8],
@@ -77,9 +79,10 @@ local function bury(digest, owner, moment)
 end
 
 -- Makes the engine drop a sealed session at the end of its retention, and its tombstone at the
--- end of that.
+-- end of that. An ending in the outbox keeps the session for as long as it may stay there.
 local function expire(log, keep, tombstone)
-  local of = redis.call('HMGET', KEYS[1], 'digest', 'owner')
+  local of = redis.call('HMGET', KEYS[1], 'digest', 'owner', 'until')
+  keep = math.max(keep, tonumber(of[3] or 0))
   if keep <= now then
     redis.call('UNLINK', KEYS[1], log)
   else
@@ -87,4 +90,30 @@ local function expire(log, keep, tombstone)
     redis.call('PEXPIREAT', log, at(keep))
   end
   bury(of[1], of[2], keep + tombstone)
+end
+
+-- Returns the microseconds until an ending may be taken, which are less than 0 once it may, and until it is dropped;
+-- false if none waits.
+local function times(due, over)
+  over = tonumber(over or 0)
+  if over <= now then
+    return false, false
+  end
+  return due - now, over - now
+end
+
+-- Returns the key that has the ending which waits for its delivery: the session, or what is left of one that was
+-- deleted. Nothing if none waits.
+local function waiting(remains)
+  for _, key in ipairs({ KEYS[1], remains }) do
+    if times(0, redis.call('HGET', key, 'until')) then
+      return key
+    end
+  end
+end
+
+-- Returns the names by which a session is indexed: the owner, the chat, and the service if it has an outbox.
+local function names(key)
+  local h = redis.call('HMGET', key, 'owner', 'chat', 'service', 'outbox')
+  return h[1], h[2], h[4] and h[3]
 end

@@ -37,7 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             absent,
         ),
     ];
-    for key in ["session", "tombstone", "log", "answers", "holds"] {
+    for key in ["session", "tombstone", "log", "answers", "holds", "ending"] {
         for value in ["string", "hash", "list"] {
             let name = format!("a_{value}_in_place_of_the_key_{key}_is_corrupt");
             trials.push(trial(name, missing, move || wrong(key, value)));
@@ -144,6 +144,8 @@ async fn wrong(key: &str, value: &str) -> Result<(), Failed> {
         // A hash, but not one that this store has written.
         ("answers", "hash") => &["answers"],
         ("answers", _) => &["answers", "answer"],
+        ("ending", "hash") => &[],
+        ("ending", _) => &["state", "changed"],
         _ => &["hold", "delete"],
     };
     let before = it.store.state(&id).await;

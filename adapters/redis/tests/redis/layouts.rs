@@ -14,12 +14,13 @@ use unbroken_redis::{Redis, RedisOpenError, redis};
 
 use crate::support::{
     self, fixture,
+    outbox::{KEPT, take, with_outbox},
     scene::{self, Scene},
     server, trial,
 };
 
 /// The number that this version writes.
-const LATEST: u32 = 1;
+const LATEST: u32 = 2;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = server::missing();
@@ -32,6 +33,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             written,
         ),
         trial("the_values_of_each_layout_are_read", missing, read),
+        trial(
+            "an_earlier_layout_gets_the_number_of_this_version",
+            missing,
+            raised,
+        ),
     ]
 }
 
@@ -60,6 +66,30 @@ fn path(number: u32) -> std::path::PathBuf {
     folder.join(format!("{number}.txt"))
 }
 
+async fn raised() -> Result<(), Failed> {
+    for earlier in 1..LATEST {
+        let mut it = Scene::new().await;
+        let number = earlier.to_string();
+        it.key::<()>("SET", "layout", &[&number]).await;
+        load(&mut it, &fs::read_to_string(path(earlier))?).await?;
+        let options = support::options().prefix(it.prefix.clone());
+        let store = Redis::open(&it.server.url(), options).await?;
+        let number: String = it.key("GET", "layout", &[]).await;
+        assert_eq!(number, LATEST.to_string());
+        check_sessions(&store).await?;
+        // A session of the earlier version has no outbox.
+        let (ended, _) = outcomes().next().expect("an outcome");
+        assert_eq!(store.state(&id(ended)).await?.meta.outbox, None);
+        let sealed_by = store.state(&id(ended)).await?.epoch;
+        store.delivered(&id(ended), sealed_by).await?;
+        assert_eq!(fixture::texts(&store, &id(ended)).await, ["z"]);
+        store.delete(&id(ended), DeleteMode::Now).await?;
+        let gone = store.state(&id(ended)).await;
+        assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+    }
+    Ok(())
+}
+
 async fn written() -> Result<(), Failed> {
     let mut it = Scene::new().await;
     let mut texts = Texts::default();
@@ -85,6 +115,9 @@ async fn read() -> Result<(), Failed> {
         let mut it = Scene::new().await;
         load(&mut it, &fs::read_to_string(path(number))?).await?;
         check_sessions(&it.store).await?;
+        if number >= 2 {
+            check_endings(&it.store).await?;
+        }
     }
     Ok(())
 }
@@ -133,6 +166,56 @@ async fn write_sessions(store: &Redis, texts: &mut Texts) -> Result<(), Failed> 
     }
     create(store, 20, texts).await?;
     store.delete(&id(20), DeleteMode::Now).await?;
+    write_endings(store, texts).await
+}
+
+/// Writes a session with an outbox that runs, one whose ending waits, and one that was deleted meanwhile.
+async fn write_endings(store: &Redis, texts: &mut Texts) -> Result<(), Failed> {
+    for number in 30..33 {
+        let new = NewSession {
+            token: Token(7),
+            ..with_outbox(KEPT)
+        };
+        let Created::Created(epoch) = store.create(&id(number), new).await? else {
+            panic!("the server is empty");
+        };
+        texts.epoch(epoch);
+        if number > 30 {
+            let seal = Seal::new(Outcome::Complete, fixture::LONG).summary("the summary".into());
+            let chunk = fixture::chunk(1, epoch, &["z"]);
+            let then = AfterAppend::Seal(seal);
+            store.append(&id(number), chunk, then).await?;
+        }
+    }
+    store.delete(&id(32), DeleteMode::Now).await?;
+    Ok(())
+}
+
+async fn check_endings(store: &Redis) -> Result<(), Failed> {
+    let meta = with_outbox(KEPT).meta;
+    for number in [30, 31] {
+        assert_eq!(store.state(&id(number)).await?.meta, meta);
+    }
+    let gone = store.state(&id(32)).await;
+    assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+    // The times of a fixture are some minutes ahead.
+    for number in [31, 32] {
+        store
+            .postpone_ending(&id(number), 0, Duration::ZERO)
+            .await?;
+    }
+    let endings = take(store, 9).await?;
+    let is: Vec<_> = endings
+        .iter()
+        .map(|it| (it.id.clone(), it.deleted, it.request.len()))
+        .collect();
+    let request = "the request".len();
+    assert_eq!(is, [(id(31), false, request), (id(32), true, 0)]);
+    for ending in &endings {
+        assert_eq!(ending.state.meta, meta);
+        assert_eq!(ending.summary, "the summary");
+        store.delivered(&ending.id, ending.state.epoch).await?;
+    }
     Ok(())
 }
 

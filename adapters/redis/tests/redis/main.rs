@@ -11,6 +11,8 @@ mod layouts;
 mod lost_answers;
 mod opening;
 mod outages;
+mod outbox;
+mod outbox_index;
 mod reference;
 mod registries;
 mod slow_links;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         indexes::trials(),
         chats::trials(),
         tombstones::trials(),
+        outbox::trials(),
+        outbox_index::trials(),
         damage::trials(),
         layouts::trials(),
         reference::trials(),

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
+    log::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Created, DeleteMode, Holder, Lease, LeaseChange,
-        Memory, RecordPage, Seal, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
+        Memory, PendingEnding, RecordPage, Seal, SessionState, Store, StoreError, StoreExt,
+        StoredAnswer, Token,
     },
 };
 
@@ -40,6 +41,7 @@ impl Dice {
 enum Call {
     Create {
         token: u128,
+        outbox: bool,
     },
     Claim {
         token: u128,
@@ -76,13 +78,22 @@ enum Call {
     Delete {
         how: DeleteMode,
     },
+    Endings {
+        lease: Duration,
+    },
+    Postpone {
+        delivery: u32,
+        by: Duration,
+    },
+    Delivered,
 }
 
 fn call(dice: &mut Dice, tail: u64) -> Call {
     let near = |dice: &mut Dice| (tail + 1 + dice.roll(5)).saturating_sub(2).max(1);
-    match dice.roll(26) {
+    match dice.roll(33) {
         0 | 1 => Call::Create {
             token: u128::from(dice.roll(3)),
+            outbox: dice.roll(2) == 0,
         },
         2..=4 => Call::Claim {
             token: 10 + u128::from(dice.roll(6)),
@@ -102,7 +113,9 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             count: 1 + dice.roll(4),
             size: usize::try_from(dice.roll(200)).unwrap_or(0),
             then: match dice.roll(12) {
-                0 => fixture::sealed(),
+                0 => AfterAppend::Seal(
+                    Seal::new(Outcome::Complete, fixture::LONG).summary("the summary".into()),
+                ),
                 1 => AfterAppend::Seal(Seal::new(Outcome::Aborted, Duration::ZERO)),
                 2 | 3 => AfterAppend::Waiting,
                 _ => AfterAppend::Streaming,
@@ -128,6 +141,14 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             by: dice.roll(2),
             keep: fixture::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
         },
+        26..=28 => Call::Endings {
+            lease: fixture::LONG * u32::from(dice.roll(2) == 0),
+        },
+        29..=31 => Call::Postpone {
+            delivery: u32::try_from(dice.roll(4)).unwrap_or(0),
+            by: fixture::LONG * u32::from(dice.roll(2) == 0),
+        },
+        32 => Call::Delivered,
         _ => Call::Delete {
             how: match dice.roll(4) {
                 0 => DeleteMode::Now,
@@ -153,6 +174,21 @@ fn show(state: &SessionState) -> String {
     } = state;
     let counter = state.epoch.counter;
     format!("{meta:?} {counter} {attempts} {tail} {status} {abort:?} {lease} {answers}")
+}
+
+fn show_ending(ending: &PendingEnding) -> String {
+    let PendingEnding {
+        id: _,
+        state,
+        request,
+        deleted,
+        summary,
+        delivery,
+        expires_in,
+    } = ending;
+    let state = show(state);
+    let whole = *expires_in > fixture::LONG;
+    format!("ending {state} {request:?} {deleted} {summary:?} {delivery} {whole}")
 }
 
 fn show_page(page: &RecordPage, max_bytes: usize) -> String {
@@ -190,9 +226,13 @@ async fn answer(
         bits: 7,
     });
     match call.clone() {
-        Call::Create { token } => {
+        Call::Create { token, outbox } => {
             let mut new = fixture::new_of("an owner");
             new.token = Token(token);
+            let meta = Arc::make_mut(&mut new.meta);
+            // A service of its own has only the ending of this session.
+            meta.service = ServiceName::new(id.as_str());
+            meta.outbox = outbox.then_some(2 * fixture::LONG);
             match store.create(id, new).await {
                 Ok(Created::Created(epoch)) => {
                     if !epochs.contains(&epoch) {
@@ -274,6 +314,27 @@ async fn answer(
         Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
 
         Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
+        outbox => outbox_answer(store, id, &outbox, epoch).await,
+    }
+}
+
+/// Makes a call of the outbox.
+async fn outbox_answer(store: &dyn Store, id: &SessionId, call: &Call, epoch: Epoch) -> String {
+    match *call {
+        Call::Endings { lease } => {
+            let service = ServiceName::new(id.as_str());
+            match store.endings(&service, 9, lease).await {
+                Ok(endings) => endings.iter().map(show_ending).collect(),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Postpone { delivery, by } => match store.postpone_ending(id, delivery, by).await {
+            Ok(()) => "postponed".to_owned(),
+            // A session that is gone has none either.
+            Err(StoreError::NotFound | StoreError::Gone(_)) => "absent".to_owned(),
+            Err(error) => word(&error),
+        },
+        _ => format!("{:?}", store.delivered(id, epoch).await),
     }
 }
 
@@ -309,7 +370,10 @@ async fn any_order() -> Result<(), Failed> {
         for at in 0..50 {
             let tail = memory.state(&id).await.map_or(0, |state| state.tail.get());
             let call = match at {
-                0 => Call::Create { token: 0 },
+                0 => Call::Create {
+                    token: 0,
+                    outbox: round % 3 > 0,
+                },
                 _ => call(&mut dice, tail),
             };
             calls.push(call.clone());
@@ -327,8 +391,26 @@ async fn any_order() -> Result<(), Failed> {
     }
     // The comparison needs every kind of result.
     for kind in [
-        "created", "exists", "claimed", "renewed", "appended", "read", "answered", "taken",
-        "answers", "Gone", "Held", "Fenced", "Sealed", "Conflict", "Rewound", "Ok", "Err",
+        "created",
+        "exists",
+        "claimed",
+        "renewed",
+        "appended",
+        "read",
+        "answered",
+        "taken",
+        "answers",
+        "Gone",
+        "Held",
+        "Fenced",
+        "Sealed",
+        "Conflict",
+        "Rewound",
+        "Ok",
+        "Err",
+        "ending",
+        "postponed",
+        "absent",
     ] {
         assert!(kinds.contains_key(kind), "no {kind} among {kinds:?}");
     }

@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 pub(crate) mod cluster;
 pub(crate) mod fixture;
+pub(crate) mod outbox;
 pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod server;

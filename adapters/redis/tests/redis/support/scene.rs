@@ -156,7 +156,7 @@ impl Scene {
         for batch in made.chunks(256) {
             let seals = batch.iter().map(|(id, epoch)| {
                 let chunk = fixture::chunk(1, *epoch, &["a token"]);
-                self.store.append(id, chunk, after)
+                self.store.append(id, chunk, after.clone())
             });
             try_join_all(seals).await?;
         }
