@@ -55,6 +55,7 @@
 //! | authorise clients | [`access`] |
 //! | resume from a client's cursor | [`dialect::native`]; in a handler of the application's own [`durable::Reply`] |
 //! | continue answers after a crash | [`durable::Recovery`] |
+//! | deliver usage and history reliably | [`durable::Outbox`] |
 //! | stop a server | [`Sessions::shutdown`] |
 //! | write a provider | [a guide](provider#writing-a-provider), and [the contract](chat#providers) |
 //! | write a store | [`store::Store`], and the crate [`unbroken-conformance`], which tests one |
@@ -159,6 +160,14 @@
 #![cfg_attr(
     not(feature = "tools"),
     doc = "| `tools` | `tools` | the layer that runs tools |"
+)]
+#![cfg_attr(
+    feature = "webhook",
+    doc = "| `webhook` | [`durable::Webhook`] | a handler of endings that calls a URL, by Standard Webhooks |"
+)]
+#![cfg_attr(
+    not(feature = "webhook"),
+    doc = "| `webhook` | `durable::Webhook` | a handler of endings that calls a URL, by Standard Webhooks |"
 )]
 //!
 //! [`unbroken-axum`]: https://docs.rs/unbroken-axum

@@ -95,7 +95,12 @@ mod source;
 mod start;
 mod stored_request;
 mod successor_ids;
+#[cfg(feature = "webhook")]
+mod webhook;
 
+#[cfg(feature = "webhook")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+pub use self::webhook::{Webhook, WebhookBuilder, WebhookContent, WebhookError, WebhookFailure};
 pub use self::{
     body::{BodyError, SessionBody},
     client_fields::{ClientFields, ClientMedia},

@@ -42,6 +42,8 @@ mod tools;
     feature = "openai-responses"
 ))]
 mod upstream;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::{env, process::ExitCode};
 
@@ -120,6 +122,10 @@ const SCRIPTS: &[&str] = &[
     "restarts_python",
     #[cfg(feature = "ag-ui")]
     "tanstack",
+    #[cfg(feature = "webhook")]
+    "webhook",
+    #[cfg(feature = "webhook")]
+    "webhook_python",
 ];
 
 fn main() -> ExitCode {

@@ -45,14 +45,19 @@ impl Runner {
             return Self {
                 program: environment.join("bin/python"),
                 file: python,
-                needs: vec![packages(&environment).join("openai")],
+                needs: ["openai", "standardwebhooks"]
+                    .map(|name| packages(&environment).join(name))
+                    .into(),
                 install: "run `python3 -m venv target/clients-python` and \
                           `target/clients-python/bin/pip install -r tests/clients/requirements.txt` \
                           first",
             };
         }
         let modules = folder().join("node_modules");
-        let mut needs = vec![modules.join("ai/package.json")];
+        let mut needs = vec![
+            modules.join("ai/package.json"),
+            modules.join("standardwebhooks/package.json"),
+        ];
         let mut install = "run `npm ci` in tests/clients first";
         if name == CURL {
             needs.push(curl());

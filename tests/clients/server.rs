@@ -74,6 +74,8 @@ fn app(addr: SocketAddr) -> Router {
                     .field("events")
                     .field("gate")
                     .field("echo")
+                    .field("receiver")
+                    .field("secrets")
                     .field("forwardedProps"),
             )
     };
@@ -177,6 +179,8 @@ fn app(addr: SocketAddr) -> Router {
         feature = "tools"
     ))]
     let app = app.merge(crate::restarts::app(addr));
+    #[cfg(feature = "webhook")]
+    let app = app.merge(crate::webhook::app(layer("webhook"), scripts.clone()));
     // The pages have another origin.
     app.layer(
         CorsLayer::new()

@@ -1,6 +1,8 @@
 //! Providers over HTTP against servers on real sockets that misbehave, and the layers between them
 //! and `DurableLayer`.
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod composition;
 mod continuation;
 mod cut_short;

@@ -2,12 +2,9 @@
 
 use std::{
     error::Error as _,
-    fs,
     net::SocketAddr,
-    path::Path,
-    process::Command,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -22,11 +19,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    },
+    rustls::{ServerConfig, crypto::aws_lc_rs},
 };
 use tower::{Service, ServiceExt as _};
 use unbroken::{
@@ -35,57 +28,14 @@ use unbroken::{
     provider::{Ollama, OpenAi, http::reqwest},
 };
 
-use crate::stub::{Step, Stub, done, finish, ok, serve, text};
+use crate::{
+    certificates::{CERTIFICATES, HOST},
+    stub::{Step, Stub, done, finish, ok, serve, text},
+};
 
 const KEY: &str = "sk-0123456789-secret";
-/// A host that only the proxy knows.
-const HOST: &str = "models.invalid";
 // Only a test that is about to fail waits for so long.
 const GUARD: Duration = Duration::from_secs(20);
-
-/// A private CA, and a server's certificate of it for `models.invalid` and 127.0.0.1.
-struct Certificates {
-    ca: Vec<u8>,
-    certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-}
-
-static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let create = |name: &str, arguments: &[&str]| {
-        let path = |kind| folder.path().join(format!("{name}.{kind}"));
-        let created = Command::new("openssl")
-            .current_dir(folder.path())
-            .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
-            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
-            .args(["-subj", &format!("/CN={name}")])
-            .args(arguments)
-            .arg("-keyout")
-            .arg(path("key"))
-            .arg("-out")
-            .arg(path("pem"))
-            .output()
-            .expect("openssl is installed");
-        let said = String::from_utf8_lossy(&created.stderr);
-        assert!(created.status.success(), "{said}");
-    };
-    create("ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
-    let names = format!("subjectAltName=DNS:{HOST},IP:127.0.0.1");
-    let server = ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", &names];
-    let server = [
-        &server[..],
-        &["-addext", "basicConstraints=critical,CA:FALSE"],
-    ]
-    .concat();
-    create("server", &server);
-    let path = |name: &str| folder.path().join(name);
-    let read = |path: &Path| fs::read(path).unwrap();
-    Certificates {
-        ca: read(&path("ca.pem")),
-        certificate: CertificateDer::from_pem_file(path("server.pem")).unwrap(),
-        key: PrivateKeyDer::from_pem_file(path("server.key")).unwrap(),
-    }
-});
 
 /// A listener that passes connections on, and counts them.
 struct Front {

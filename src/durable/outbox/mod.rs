@@ -44,6 +44,17 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 /// let durable = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).outbox(outbox);
 /// ```
 ///
+/// # Webhooks
+///
+#[cfg_attr(
+    feature = "webhook",
+    doc = "[`Outbox::webhook`] sends each ending to a URL, signed by the specification Standard Webhooks."
+)]
+#[cfg_attr(
+    not(feature = "webhook"),
+    doc = "With the feature `webhook`, `Outbox::webhook` sends each ending to a URL, signed by the specification Standard Webhooks."
+)]
+///
 /// # Retries
 ///
 /// After a failure the ending comes again: after 1 second, then 2, 4 and so on, up to 10 minutes, on whichever server
@@ -86,6 +97,34 @@ impl Outbox {
             keep: Duration::from_secs(3 * 24 * 60 * 60),
             timeout: Duration::from_secs(30),
         }
+    }
+
+    /// Creates an outbox whose endings are sent to a webhook.
+    ///
+    /// ```
+    /// use unbroken::durable::{Outbox, Webhook};
+    ///
+    /// # fn main() -> Result<(), unbroken::durable::WebhookError> {
+    /// # let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"; // from the environment
+    /// let webhook = Webhook::new("https://billing.example.com/endings", secret)?;
+    /// let outbox = Outbox::webhook(webhook).on_give_up(|ended| async move {
+    ///     eprintln!("{} was not delivered for 3 days", ended.id);
+    /// });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [`Webhook`](super::Webhook) describes what is sent. A delivery has 10 seconds more than an
+    /// [attempt](super::WebhookBuilder::timeout), and 30 seconds at least.
+    #[cfg(feature = "webhook")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+    pub fn webhook(webhook: super::Webhook) -> Self {
+        let timeout = webhook.timeout().saturating_add(Duration::from_secs(10));
+        let outbox = Self::new(move |ended: SessionEnded| {
+            let webhook = webhook.clone();
+            async move { webhook.deliver(&ended).await }
+        });
+        let timeout = timeout.max(outbox.timeout);
+        outbox.timeout(timeout)
     }
 
     /// Sets the longest time for which an ending waits for its delivery after the seal. Default 3 days.
