@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ClientFields, CrossSite, MountPath, Recovery, Reply, answer_check::DefaultFormat,
+    ClientFields, CrossSite, MountPath, Outbox, Recovery, Reply, answer_check::DefaultFormat,
     declared_tools::DeclaredTools, hooks::Hooks, question_index::QuestionIndex,
 };
 use crate::{
@@ -36,6 +36,7 @@ pub(super) struct LayerConfig {
     /// The tools that each session declares beside those of its `info`.
     pub(super) tools: Option<DeclaredTools>,
     pub(super) hooks: Hooks,
+    pub(super) outbox: Option<Outbox>,
     pub(super) recovery: Recovery,
     pub(super) secret_chat_ids: bool,
 }
@@ -64,6 +65,7 @@ impl LayerConfig {
             info: SessionInfo::new(Capabilities::new()),
             tools: None,
             hooks: Hooks::default(),
+            outbox: None,
             recovery: Recovery::new(),
             secret_chat_ids: false,
         }

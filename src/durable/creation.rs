@@ -4,7 +4,7 @@ use http::Extensions;
 use tokio::sync::oneshot;
 
 use super::{
-    ProviderSource, SessionInputs,
+    Outbox, ProviderSource, SessionInputs,
     caller::Caller,
     follow_up::FollowUp,
     hooks::{HookedSource, SessionHooks},
@@ -86,6 +86,7 @@ impl<'a> Creation<'a> {
             .request(self.stored.clone())
             .inbox(inbox);
         spec.has_reserved = follow_up.is_some();
+        spec.outbox = config.outbox.as_ref().map(Outbox::kept_for);
         let (session_sender, session_receiver) = oneshot::channel();
         let hooks = config.hooks.any().then(|| {
             let kept = KeptRequest::new(self.stored, &request);

@@ -15,7 +15,7 @@ use super::kept_request::KeptRequest;
 use crate::{
     BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
-    log::{Chunk, Ending, Outcome, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Ending, Outcome, Owner, Position, SessionId},
     session::{Mark, ReadError, Session, Source},
     store::StoreError,
 };
@@ -64,7 +64,8 @@ impl SessionStarted {
 
 /// A session that has ended.
 ///
-/// [`DurableLayer::on_end`](super::DurableLayer::on_end) gives it to its hook. The outcome of a failed
+/// [`DurableLayer::on_end`](super::DurableLayer::on_end) gives it to its hook, and [`Outbox`](super::Outbox) to its
+/// handler. The outcome of a failed
 /// session has a code, and the [ending](Transcript::ending) of its transcript has the message that
 /// clients get. The cause is [traced](crate#tracing) only.
 ///
@@ -93,32 +94,46 @@ pub struct SessionEnded {
     pub id: SessionId,
     /// The session's owner.
     pub owner: Option<Owner>,
-    /// The request of the client, as the session was started with it.
+    /// The conversation that the session belongs to.
+    pub chat: Option<ChatId>,
+    /// The request of the client, as the session was started with it. It has no messages if the session was
+    /// [deleted](field@Self::deleted).
     pub request: Arc<ChatRequest>,
-    /// The answer, as the log has it.
+    /// The answer, as the log has it: by [turns](Transcript::messages), with the
+    /// [usage](Transcript::usage). It has no more than the ending if the session was
+    /// [deleted](field@Self::deleted).
     pub transcript: Transcript,
     /// The outcome of the session.
     pub outcome: Outcome,
     /// The ids of the calls that only the client claims were handed to it, with the outputs that it
     /// gave for them ([`ClientFields::unverified_outputs`](super::ClientFields::unverified_outputs)).
     pub claims: Vec<String>,
+    /// True if the session was deleted before its ending was delivered. `on_end` doesn't run then.
+    pub deleted: bool,
+    /// The number of deliveries of this ending that have begun, this one included. Always 1 for `on_end`.
+    pub delivery: u32,
 }
 
 impl SessionEnded {
-    /// Creates a session that has ended, for tests of a hook. It has no owner.
+    /// Creates a session that has ended, for tests of a hook. It has no owner, and its chat is that of the
+    /// request.
     pub fn new(
         id: SessionId,
         request: impl Into<Arc<ChatRequest>>,
         transcript: Transcript,
         outcome: Outcome,
     ) -> Self {
+        let request = request.into();
         Self {
             id,
             owner: None,
-            request: request.into(),
+            chat: request.chat_id.clone(),
+            request,
             transcript,
             outcome,
             claims: Vec::new(),
+            deleted: false,
+            delivery: 1,
         }
     }
 

@@ -3,10 +3,11 @@ use std::{any::type_name, future::Future, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    ClientFields, CrossSite, DurableService, MountPath, Recovery,
+    ClientFields, CrossSite, DurableService, MountPath, Outbox, Recovery,
     answer_check::DefaultFormat,
     config::LayerConfig,
     hooks::{SessionEnded, SessionStarted, hook},
+    outbox::LayerEndings,
     provider_recovery::ProviderRecovery,
 };
 use crate::{
@@ -286,6 +287,16 @@ impl DurableLayer {
         self
     }
 
+    /// Sets the outbox, through which the ending of every session is delivered at least once, whichever
+    /// server is alive. Default none.
+    ///
+    /// It begins to deliver with [`layer`](Layer::layer) inside a tokio runtime, otherwise with the first
+    /// session. Sessions that began without it have no ending to deliver.
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.config().outbox = Some(outbox);
+        self
+    }
+
     /// Sets a hook that runs when a session has ended and its `on_start` is done, on a task of its
     /// own.
     ///
@@ -293,7 +304,7 @@ impl DurableLayer {
     /// hands the session over at its [shutdown](crate::session::Sessions::shutdown), runs none; a shutdown that ends
     /// the session waits for the hook. A server that takes the session over runs it if it
     /// [continues the answer](Self::recovery), not if it only ends the session. It doesn't run for a
-    /// session whose log is deleted before it could be read.
+    /// session whose log is deleted before it could be read. [`outbox`](Self::outbox) has none of these gaps.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
         F: Fn(SessionEnded) -> R + Send + Sync + 'static,
@@ -337,6 +348,9 @@ impl<S: Provider> Layer<S> for DurableLayer {
                 "two services over the same `Sessions` are named `{service}`: {former}, and \
                  {description}; give this layer a name of its own with `DurableLayer::service_name`"
             );
+        }
+        if let Some(outbox) = &self.config.outbox {
+            sessions.on_ending(service.clone(), LayerEndings::new(outbox.clone()));
         }
         DurableService::new(self.config.clone(), provider)
     }

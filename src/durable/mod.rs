@@ -73,6 +73,7 @@ mod layer;
 mod lookup;
 mod manage;
 mod mount_path;
+mod outbox;
 mod permission;
 mod provider_recovery;
 mod question_index;
@@ -105,6 +106,7 @@ pub use self::{
     inputs::SessionInputs,
     layer::DurableLayer,
     mount_path::MountPath,
+    outbox::Outbox,
     recovery::{Interrupted, Recovery},
     recovery_way::RecoveryWay,
     reply::Reply,

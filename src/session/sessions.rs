@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Busy, EndingHandler, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source, StartError,
-    Started,
+    Busy, EndingHandler, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source,
+    StartError, Started,
     feed::{FeedRole, feed},
     recovery::{self, HandlerOrigin},
     registry::{EntryGuard, FeedGuard, Registry},

@@ -10,11 +10,11 @@ use std::{
 
 use unbroken::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession, RecordPage,
-        Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession,
+        PendingEnding, RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -205,6 +205,28 @@ impl Store for Lost {
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         self.or(self.store.orphans(limit))
+    }
+
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        self.or(self.store.endings(service, limit, lease))
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or(self.store.postpone_ending(id, delivery, by))
+    }
+
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or(self.store.delivered(id))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

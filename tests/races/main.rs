@@ -45,7 +45,10 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
     let mut b = ChunkBuilder::new();
     b.push(b"interrupted");
     let chunk = b.take(claimed.state.tail.next(), claimed.epoch).unwrap();
-    let seal = Seal::new(Outcome::Error(ErrorCode::Interrupted), Duration::from_secs(100));
+    let seal = Seal::new(
+        Outcome::Error(ErrorCode::Interrupted),
+        Duration::from_secs(100),
+    );
     Store::append(store.inner(), &id, chunk, AfterAppend::Seal(seal))
         .await
         .unwrap();

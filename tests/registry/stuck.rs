@@ -109,7 +109,10 @@ async fn finished(store: &impl Store, name: &str, records: u64) -> SessionId {
     let mut log = ChunkBuilder::new();
     (0..records).for_each(|_| log.push(&[b'x'; KIB]));
     let log = log.take(lsn(1), epoch).unwrap();
-    let seal = AfterAppend::Seal(Seal::new(Outcome::Complete, Duration::from_secs(24 * 60 * 60)));
+    let seal = AfterAppend::Seal(Seal::new(
+        Outcome::Complete,
+        Duration::from_secs(24 * 60 * 60),
+    ));
     store.append(&id, log, seal).await.unwrap();
     id
 }

@@ -116,7 +116,7 @@ struct PanickingStore {
 impl Store for PanickingStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, answers, hold,
-        delete, of_chat, list, sweep
+        delete, of_chat, list, endings, postpone_ending, delivered, sweep
     );
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {

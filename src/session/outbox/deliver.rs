@@ -179,7 +179,10 @@ impl Delivery {
     async fn keep_lease(&self) {
         loop {
             sleep(LEASE / 3).await;
-            let renewed = self.shared.store.postpone_ending(&self.id, self.number, LEASE);
+            let renewed = self
+                .shared
+                .store
+                .postpone_ending(&self.id, self.number, LEASE);
             match within(LEASE / 3, renewed).await {
                 Err(error) if !error.is_unavailable() => {
                     tracing::debug!(%error, "another server delivers an ending too");
@@ -213,7 +216,9 @@ impl Delivery {
                 }
             }
         }
-        tracing::warn!("the store doesn't take that an ending was delivered; it is delivered again");
+        tracing::warn!(
+            "the store doesn't take that an ending was delivered; it is delivered again"
+        );
     }
 }
 

@@ -58,8 +58,9 @@ pub(super) async fn seal_claimed(
 ) -> Result<(), StoreError> {
     let (tail, ending) = (claimed.state.tail, ending(claimed.state.abort.as_ref()));
     let meta = &claimed.state.meta;
-    let seal =
-        async |record: &[u8]| append_seal(shared, id, meta, (claimed.epoch, tail), &ending, record).await;
+    let seal = async |record: &[u8]| {
+        append_seal(shared, id, meta, (claimed.epoch, tail), &ending, record).await
+    };
     let sealed = match folded_record(shared, id, tail, &ending, until).await {
         Some(record) => seal(&record).await,
         None => seal(&shared.format.ending(&ending)).await,

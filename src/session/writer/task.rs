@@ -357,7 +357,12 @@ impl Writer {
             if let Some(answer) = store.append_now(id, chunk, then.clone()) {
                 return self.appended(answer);
             }
-            self.append = Some(PendingAppend::send(store, id, (chunk.clone(), then.clone()), at));
+            self.append = Some(PendingAppend::send(
+                store,
+                id,
+                (chunk.clone(), then.clone()),
+                at,
+            ));
         }
         let Some(sent) = &mut self.append else {
             return Poll::Pending;

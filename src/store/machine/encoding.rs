@@ -9,7 +9,8 @@ use crate::{
     store::{
         AbortRequest, Holder, SessionMeta, Token,
         machine::{
-            SessionMachine, answers::AnswerLog, lease::LeaseTerm, outbox::OutboxEntry, retention::RetentionState,
+            SessionMachine, answers::AnswerLog, lease::LeaseTerm, outbox::OutboxEntry,
+            retention::RetentionState,
         },
     },
 };
@@ -36,7 +37,8 @@ impl SessionMachine {
         put_epoch(to, self.tail_epoch);
         let number = status_number(self.status);
         let mark = |given: bool, mark| if given { mark } else { 0 };
-        let marks = mark(self.sealed.is_some(), WITH_TIME) | mark(self.outbox.is_some(), WITH_ENDING);
+        let marks =
+            mark(self.sealed.is_some(), WITH_TIME) | mark(self.outbox.is_some(), WITH_ENDING);
         to.put_u8(number | marks);
         if let Some(at) = self.sealed {
             put_time(to, at);

@@ -418,7 +418,8 @@ impl SessionMachine {
     /// A hold can move the end of the retention to a later time, and a delivery of the ending to a sooner
     /// one.
     pub fn gone_at(&self) -> Option<Duration> {
-        self.retention.gone_at(self.is_sealed(), self.ending_until())
+        self.retention
+            .gone_at(self.is_sealed(), self.ending_until())
     }
 
     /// Returns the time from which only the tombstone is needed: the session is [gone](Self::gone_at), and
@@ -431,7 +432,8 @@ impl SessionMachine {
     /// Returns the time at which the tombstone ends: that of [`gone_at`](Self::gone_at) and the length of
     /// the tombstone, but no sooner than the ending is delivered or dropped.
     pub fn tombstone_until(&self) -> Option<Duration> {
-        self.retention.tombstone_until(self.is_sealed(), self.ending_until())
+        self.retention
+            .tombstone_until(self.is_sealed(), self.ending_until())
     }
 
     /// Checks that the session is neither deleted nor expired.
@@ -440,7 +442,10 @@ impl SessionMachine {
     ///
     /// [`StoreError::Gone`] while there is a tombstone, [`StoreError::NotFound`] after that.
     pub fn check_present(&self, now: Duration) -> Result<(), StoreError> {
-        match self.retention.presence(self.is_sealed(), self.ending_until(), now) {
+        match self
+            .retention
+            .presence(self.is_sealed(), self.ending_until(), now)
+        {
             Presence::Present => Ok(()),
             Presence::Nothing => Err(StoreError::NotFound),
             Presence::Tombstone => Err(StoreError::Gone(Tombstone {

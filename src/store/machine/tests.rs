@@ -430,7 +430,7 @@ proptest! {
                     let first = before.tail.next().get().saturating_add_signed(off).max(1);
                     let chunk = chunk(first, len, epoch(old));
                     let then = match then { 0 => seal(20), 1 => AfterAppend::Waiting, _ => AfterAppend::Streaming };
-                    match machine.append(&chunk, then, usize::MAX, now) {
+                    match machine.append(&chunk, then.clone(), usize::MAX, now) {
                         Ok(effect) if effect.is_new => {
                             prop_assert!(present && before.status.outcome().is_none());
                             prop_assert_eq!(chunk.epoch(), before.epoch);

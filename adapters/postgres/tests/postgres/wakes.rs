@@ -231,7 +231,10 @@ async fn terminated(machine: Machine) -> Checked {
 async fn expiry(machine: Machine) -> Checked {
     let store = machine.store().await;
     let (id, epoch) = session(&store).await?;
-    let then = AfterAppend::Seal(unbroken::store::Seal::new(unbroken::log::Outcome::Complete, Duration::from_millis(700)));
+    let then = AfterAppend::Seal(unbroken::store::Seal::new(
+        unbroken::log::Outcome::Complete,
+        Duration::from_millis(700),
+    ));
     store.append(&id, chunk(1, epoch, &["x"]), then).await?;
     let seen = store.state(&id).await?.version();
     let began = Instant::now();

@@ -113,9 +113,7 @@ async fn others() -> Result<(), Failed> {
 
 async fn pages() -> Result<(), Failed> {
     let mut it = Scene::new().await;
-    let seal = |outcome| {
-        AfterAppend::Seal(Seal::new(outcome, fixture::LONG))
-    };
+    let seal = |outcome| AfterAppend::Seal(Seal::new(outcome, fixture::LONG));
     let few = it
         .create_ended(Some("me"), "mine", 3, seal(Outcome::Aborted))
         .await?;

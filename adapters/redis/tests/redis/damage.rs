@@ -187,7 +187,10 @@ async fn hidden() -> Result<(), Failed> {
     );
     assert_eq!(it.store.orphans(9).await?.len(), 2);
 
-    let seal = AfterAppend::Seal(unbroken::store::Seal::new(unbroken::log::Outcome::Complete, Duration::ZERO));
+    let seal = AfterAppend::Seal(unbroken::store::Seal::new(
+        unbroken::log::Outcome::Complete,
+        Duration::ZERO,
+    ));
     let expired = it.create_ended(Some("me"), "c", 3, seal).await?;
     overwrite(&mut it, &expired[0], "session", "list").await;
     assert_eq!(it.store.sweep(9).await?, 2);

@@ -315,7 +315,10 @@ async fn nothing_left() -> Result<(), Failed> {
     it.store
         .hold(&id, unbroken::store::Holder(1), Duration::from_millis(200))
         .await?;
-    let then = unbroken::store::AfterAppend::Seal(unbroken::store::Seal::new(unbroken::log::Outcome::Complete, Duration::from_millis(200)));
+    let then = unbroken::store::AfterAppend::Seal(unbroken::store::Seal::new(
+        unbroken::log::Outcome::Complete,
+        Duration::from_millis(200),
+    ));
     it.store
         .append(&id, fixture::chunk(1, epoch, &["z"]), then)
         .await?;

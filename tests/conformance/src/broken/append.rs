@@ -34,7 +34,7 @@ impl<S: Store> BrokenStore<S> {
             Some(ContractRule::AppendExtends) => Some(self.inner().state(id).await?.lease),
             _ => None,
         };
-        let answers = match (self.broken(), then) {
+        let answers = match (self.broken(), &then) {
             (Some(ContractRule::AnswersEnd), AfterAppend::Seal(_)) => {
                 self.inner().answers(id, 0).await?
             }
@@ -42,7 +42,7 @@ impl<S: Store> BrokenStore<S> {
         };
         let chunk = self.chunk_in_store(id, chunk).await;
         let mut appended = self
-            .append_through(id, &chunk, self.after_in_store(then))
+            .append_through(id, &chunk, self.after_in_store(then.clone()))
             .await?;
         if let Some(lease) = before {
             self.restore_lease(id, &chunk, lease).await;
@@ -90,7 +90,7 @@ impl<S: Store> BrokenStore<S> {
                 }
                 AfterAppend::Seal(seal)
             }
-            _ => then,
+            (_, then) => then,
         }
     }
 
@@ -101,7 +101,7 @@ impl<S: Store> BrokenStore<S> {
         chunk: &Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let appended = self.inner().append(id, chunk.clone(), then).await;
+        let appended = self.inner().append(id, chunk.clone(), then.clone()).await;
         let other = match (self.broken(), &appended) {
             (Some(ContractRule::AppendFenced), Err(StoreError::Fenced))
             | (Some(ContractRule::AppendSealed), Err(StoreError::Sealed)) => {

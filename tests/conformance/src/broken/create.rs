@@ -19,7 +19,7 @@ impl<S: Store> BrokenStore<S> {
             Some(ContractRule::Format) => {
                 let meta = SessionMeta::clone(&new.meta);
                 let format = meta.format.min(SessionMeta::LATEST_FORMAT);
-                new.meta = Arc::new(SessionMeta { format, outbox: None, ..meta });
+                new.meta = Arc::new(SessionMeta { format, ..meta });
             }
             Some(ContractRule::TombstoneStands) => new.tombstone = Duration::ZERO,
             Some(ContractRule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),

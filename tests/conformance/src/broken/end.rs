@@ -67,7 +67,7 @@ impl<S: Store> BrokenStore<S> {
                 Err(error @ StoreError::Gone(_)) => Err(error),
                 _ => self.inner().delete(id, how).await,
             },
-            _ => self.inner().delete(id, how).await,
+            _ => self.delete_with_ending(id, how).await,
         }
     }
 

@@ -23,6 +23,7 @@ mod create;
 mod end;
 mod list;
 mod of_chat;
+mod outbox;
 mod overlay;
 mod read;
 mod rule;

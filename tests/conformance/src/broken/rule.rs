@@ -185,6 +185,42 @@ rules! {
     OrphansUnsealed,
     /// A list of orphans keeps to its limit.
     OrphansLimit,
+    /// A seal puts the ending into the outbox.
+    EndingsStored,
+    /// A taken ending is leased.
+    EndingsLease,
+    /// An ending comes again after its lease.
+    EndingsReturn,
+    /// Endings keep to their limit.
+    EndingsLimit,
+    /// The endings that were due first come first.
+    EndingsOrder,
+    /// Endings are those of the service.
+    EndingsService,
+    /// An ending has the summary of its seal.
+    EndingsSummary,
+    /// An ending has the request of its session.
+    EndingsRequest,
+    /// An ending tells how often it was taken.
+    EndingsCount,
+    /// An ending tells that its session was deleted.
+    EndingsDeleted,
+    /// An ending tells when it expires.
+    EndingsExpire,
+    /// An ending can be postponed.
+    PostponeMoves,
+    /// A former taker can't postpone an ending.
+    PostponeFenced,
+    /// An ending that isn't in the outbox can't be postponed.
+    PostponeFound,
+    /// A delivered ending doesn't come again.
+    DeliveredRemoves,
+    /// A delivery can be told again.
+    DeliveredAgain,
+    /// A deletion leaves the ending in the outbox.
+    DeleteKeepsEnding,
+    /// A released session is not deleted before its ending is delivered.
+    DeleteWaits,
     /// A sweep keeps to its limit.
     SweepLimit,
     /// A sweep removes only what has expired.

@@ -130,7 +130,7 @@ impl StoreFixture {
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let is_even = chunk.first().get().is_multiple_of(2);
-        if is_even && let Some(appended) = self.store.append_now(id, &chunk, then) {
+        if is_even && let Some(appended) = self.store.append_now(id, &chunk, then.clone()) {
             return appended;
         }
         self.store.append(id, chunk, then).await

@@ -20,7 +20,7 @@ use crate::support::{
 /// A lease that no load of the machine outlasts, where no server is lost.
 const UNTOUCHED: Duration = Duration::from_secs(120);
 /// Longer than an append of megabytes takes while other tests keep the engine busy.
-const LEASE: Duration = Duration::from_secs(4);
+const LEASE: Duration = Duration::from_secs(10);
 const MIB: usize = 1024 * 1024;
 /// The room in a session for the events beside the record, and for what encloses its text.
 const BESIDE: usize = 8 * 1024;

@@ -154,7 +154,6 @@ pub(crate) async fn a_later_format_is_unsupported(store: StoreFixture) -> CaseRe
     let mut new = store.new_session();
     new.meta = Arc::new(SessionMeta {
         format: u16::MAX,
-        outbox: None,
         ..SessionMeta::clone(&new.meta)
     });
     let session = store.created_from(new).await?;

@@ -7,6 +7,7 @@ pub(super) mod create;
 pub(super) mod end;
 pub(super) mod list;
 pub(super) mod of_chat;
+pub(super) mod outbox;
 pub(super) mod read;
 pub(super) mod wait;
 
@@ -221,6 +222,26 @@ macro_rules! for_each_store_case {
             "orphans: returns unsealed sessions without a running lease"
             list::a_list_of_orphans_keeps_to_its_limit
             "orphans: returns up to `limit` sessions"
+            outbox::a_seal_puts_the_ending_into_the_outbox
+            "endings: a seal puts the ending there, with the request and the summary"
+            outbox::a_session_without_an_outbox_has_no_ending
+            "endings: none of a session without an outbox"
+            outbox::an_ending_is_leased_to_one_caller
+            "endings: nobody else gets an ending until its lease is over"
+            outbox::endings_are_those_of_a_service
+            "endings: returns those of the service"
+            outbox::endings_keep_to_their_limit_and_order
+            "endings: up to `limit`, those that were due first first"
+            outbox::an_ending_is_postponed_by_its_taker
+            "postpone_ending: sets the time from which it is taken again; Fenced for a former taker"
+            outbox::a_delivered_ending_is_gone
+            "delivered: removes the ending, and can be repeated"
+            outbox::a_session_is_kept_until_its_ending_is_delivered
+            "delivered: until then the session doesn't expire, and Released is Held"
+            outbox::the_ending_of_a_deleted_session_remains
+            "delete: leaves the ending with its summary"
+            outbox::an_ending_is_dropped_after_its_time
+            "endings: dropped after the time in the session's meta"
             list::a_sweep_removes_what_has_expired
             "sweep: removes up to `limit` expired sessions and tombstones, and nothing else"
         }

@@ -1,0 +1,106 @@
+use std::{error::Error, time::Duration};
+
+use super::Outbox;
+use crate::{
+    BoxError, BoxFuture,
+    chat::{ChatEvent, ChatRequest, Transcript},
+    durable::{SessionEnded, hooks::events, kept_request::KeptRequest, stored_request::claims},
+    session::{EndingHandler, StoredEnding},
+    store::StoreError,
+};
+
+/// Delivers the endings of a layer to the handler of the application.
+pub(in crate::durable) struct LayerEndings {
+    outbox: Outbox,
+}
+
+impl LayerEndings {
+    pub(in crate::durable) fn new(outbox: Outbox) -> Self {
+        Self { outbox }
+    }
+}
+
+impl EndingHandler for LayerEndings {
+    fn deliver(&self, ending: StoredEnding) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            let ended = match read_whole(&ending).await? {
+                Some(ended) => ended,
+                None => read_summary(&ending)?,
+            };
+            (self.outbox.deliver)(ended).await
+        })
+    }
+
+    fn give_up(&self, ending: StoredEnding) -> BoxFuture<'_, ()> {
+        let Some(give_up) = &self.outbox.give_up else {
+            return Box::pin(std::future::ready(()));
+        };
+        Box::pin(async move {
+            // A log that can't be read may be what the deliveries failed of.
+            let ended = match read_whole(&ending).await {
+                Ok(Some(ended)) => Ok(ended),
+                Ok(None) | Err(_) => read_summary(&ending),
+            };
+            match ended {
+                Ok(ended) => give_up(ended).await,
+                Err(error) => tracing::error!(
+                    error = &*error as &dyn Error,
+                    "an ending that is given up can't be read"
+                ),
+            }
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        self.outbox.timeout
+    }
+}
+
+/// Reads the log of an ending. `None` if the session was deleted.
+async fn read_whole(ending: &StoredEnding) -> Result<Option<SessionEnded>, BoxError> {
+    if ending.deleted {
+        return Ok(None);
+    }
+    let log = match ending.read().await {
+        Err(StoreError::Gone(_) | StoreError::NotFound) => return Ok(None),
+        log => log?,
+    };
+    let (mut transcript, mut claimed) = (Transcript::new(), Vec::new());
+    for event in events(&log) {
+        let event = event?;
+        if let ChatEvent::SessionInfo(info) = &event {
+            claimed = claims(&info.extra);
+        }
+        transcript.push(&event);
+    }
+    Ok(Some(ended(ending, transcript).claims(claimed)))
+}
+
+/// Reads what remains of an ending whose session was deleted.
+fn read_summary(ending: &StoredEnding) -> Result<SessionEnded, BoxError> {
+    let mut transcript = Transcript::new();
+    if !ending.summary.is_empty() {
+        transcript.push(&serde_json::from_slice(&ending.summary)?);
+    }
+    let mut ended = ended(ending, transcript);
+    ended.deleted = true;
+    Ok(ended)
+}
+
+fn ended(ending: &StoredEnding, transcript: Transcript) -> SessionEnded {
+    let context = ChatRequest {
+        session_id: Some(ending.id.clone()),
+        owner: ending.meta.owner.clone(),
+        ..ChatRequest::default()
+    };
+    let request = if ending.request.is_empty() {
+        context
+    } else {
+        KeptRequest::new(ending.request.clone(), &context).decode()
+    };
+    let ended = SessionEnded::new(ending.id.clone(), request, transcript, ending.outcome);
+    let mut ended = ended.owner(ending.meta.owner.clone());
+    ended.chat.clone_from(&ending.meta.chat);
+    ended.delivery = ending.delivery;
+    ended
+}

@@ -1,0 +1,125 @@
+//! The delivery of endings to a handler of the application.
+
+mod delivery;
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+pub(super) use self::delivery::LayerEndings;
+use super::{
+    SessionEnded,
+    hooks::{Hook, hook},
+};
+use crate::{BoxError, BoxFuture};
+
+/// The handler that takes an ending, or fails.
+type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
+
+/// A handler to which the ending of every session of a layer is delivered at least once, whichever server
+/// is alive.
+///
+/// The seal of a session puts its ending into the store, and it stays there until a handler has taken it. A
+/// server with this layer takes it soon after the seal. If that server dies before the handler is done, or if the
+/// handler fails, the ending is delivered again, by any server with a layer of the same
+/// [name](super::DurableLayer::service_name). [`DurableLayer::on_end`](super::DurableLayer::on_end) is simpler,
+/// but is lost with its server.
+///
+/// ```
+/// use unbroken::{
+///     DurableLayer, Sessions,
+///     access::AnyoneWithTheId,
+///     durable::{Outbox, SessionEnded},
+/// };
+///
+/// # #[derive(Clone)] struct Ledger;
+/// # impl Ledger { async fn charge_once(&self, _: &str, _: u64) -> Result<(), std::io::Error> { Ok(()) } }
+/// # let ledger = Ledger;
+/// let outbox = Outbox::new(move |ended: SessionEnded| {
+///     let ledger = ledger.clone();
+///     async move {
+///         let tokens = ended.transcript.usage().map_or(0, |usage| usage.output_tokens);
+///         // The id makes exactly one of at least one: a second delivery changes nothing.
+///         ledger.charge_once(ended.id.as_str(), tokens).await
+///     }
+/// });
+/// let durable = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).outbox(outbox);
+/// ```
+///
+/// # Retries
+///
+/// After a failure the ending comes again: after 1 second, then 2, 4 and so on, up to 10 minutes, on whichever server
+/// looks first. A handler that panics, or takes longer than [`timeout`](Self::timeout), has failed. The delivery that
+/// would be the last before the end of [`keep`](Self::keep) is followed by [`on_give_up`](Self::on_give_up). If no
+/// server with the layer is alive until then, the store drops the ending.
+///
+/// # What is kept
+///
+/// The log and the request of a session are kept until its ending is delivered, also past its
+/// [retention](crate::session::Retention). If the session is deleted before, they go, and its ending is delivered
+/// with [`deleted`](field@SessionEnded::deleted) and what its terminal event tells, such as the usage.
+#[derive(Clone)]
+pub struct Outbox {
+    deliver: Deliver,
+    give_up: Option<Hook<SessionEnded>>,
+    keep: Duration,
+    timeout: Duration,
+}
+
+impl Outbox {
+    /// Creates an outbox whose endings this handler takes.
+    pub fn new<F, R, E>(deliver: F) -> Self
+    where
+        F: Fn(SessionEnded) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let deliver = Arc::new(deliver);
+        Self {
+            deliver: Arc::new(move |ended| {
+                let deliver = deliver.clone();
+                Box::pin(async move { deliver(ended).await.map_err(Into::into) })
+            }),
+            give_up: None,
+            keep: Duration::from_secs(3 * 24 * 60 * 60),
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets the longest time for which an ending waits for its delivery after the seal. Default 3 days.
+    ///
+    /// It is stored with each session at its start.
+    pub fn keep(mut self, keep: Duration) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Sets the longest time of one delivery. Default 30 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets a hook for an ending whose last delivery has failed, such as one that keeps it elsewhere. It has as
+    /// much time as a delivery. Default: it is only traced, as an error.
+    pub fn on_give_up<F, R>(mut self, run: F) -> Self
+    where
+        F: Fn(SessionEnded) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.give_up = Some(hook(run));
+        self
+    }
+
+    /// Returns the time for which an ending waits.
+    pub(super) fn kept_for(&self) -> Duration {
+        self.keep
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("keep", &self.keep)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
