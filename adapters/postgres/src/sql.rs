@@ -3,7 +3,10 @@
 
 use tokio_postgres::types::Type;
 
-use crate::list_statement::{ListOrder, ListScope, numbers};
+use crate::{
+    list_statement::{ListOrder, ListScope, numbers},
+    outbox::ENDINGS_BATCH,
+};
 
 /// A statement and the types of its parameters.
 #[derive(Debug, Clone)]
@@ -141,6 +144,7 @@ pub(crate) fn fill(schema: &str, text: &str) -> String {
         .replace("@HERE", HERE)
         .replace("@EMPTY", EMPTY)
         .replace("@NO_ENDING", NO_ENDING)
+        .replace("@BATCH", &ENDINGS_BATCH.to_string())
         .replace("@NOW", NOW)
         .replace("@THEN", THEN)
         .replace("@S", &format!("\"{schema}\""))
@@ -335,9 +339,8 @@ WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease
 ORDER BY s.lease_mark LIMIT $1";
 
 /// service, limit, lease, bytes. Takes endings, as many as have so many bytes with their requests and summaries,
-/// but at least one. Skips those that another server is taking. The constant limit, which is that of
-/// [`ENDINGS_BATCH`](crate::outbox::ENDINGS_BATCH), and the costly function in the conditions let the server
-/// choose the plan that reads what it returns. Returns the state, the summary, the number of the delivery, and
+/// but at least one. Skips those that another server is taking. The constant limit and the costly function in
+/// the conditions let the server choose the plan that reads what it returns. Returns the state, the summary, the number of the delivery, and
 /// the bytes of the request with the request itself if it fits.
 const ENDINGS: &str = "
 WITH d AS MATERIALIZED (
@@ -345,7 +348,7 @@ WITH d AS MATERIALIZED (
     SELECT s.number, s.ending_due AS due, coalesce(octet_length(s.summary), 0) AS summary
     FROM @S.sessions s
     WHERE @S.ending_key(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
-    ORDER BY s.ending_due LIMIT 64 FOR UPDATE SKIP LOCKED
+    ORDER BY s.ending_due LIMIT @BATCH FOR UPDATE SKIP LOCKED
   ) x LIMIT (SELECT $2)
 ), b AS (
   SELECT d.number, d.due, d.summary, coalesce((

@@ -12,6 +12,8 @@ mod lists;
 mod lost_replies;
 mod machine;
 mod opening;
+mod outbox;
+mod outbox_costs;
 mod proxy;
 #[path = "../../../../tests/support/slow_link.rs"]
 mod slow_link;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),
+        outbox::trials(&machine),
+        outbox_costs::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),
         conformance::trials(&machine),
