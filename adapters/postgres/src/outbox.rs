@@ -121,7 +121,10 @@ impl PostgresInner {
     }
 
     pub(crate) async fn delivered(&self, id: &SessionId) -> Result<(), StoreError> {
-        let row = self.db.query_opt(&self.sql.delivered, &[&id.as_str()]).await;
+        let row = self
+            .db
+            .query_opt(&self.sql.delivered, &[&id.as_str()])
+            .await;
         let row = row.map_err(StatementError::of_write)?;
         let expired = row.is_some_and(|row| row.try_get(0).unwrap_or(false));
         if expired {

@@ -52,7 +52,10 @@ impl PostgresInner {
     ) -> Result<Option<StoredRequest>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let params: [&(dyn ToSql + Sync); 2] = [&session, &most];
-        let row = self.db.query_opt_for(&self.sql.request, &params, bytes).await;
+        let row = self
+            .db
+            .query_opt_for(&self.sql.request, &params, bytes)
+            .await;
         let row = row
             .map_err(StatementError::of_read)
             .map_err(maybe_applied)?;

@@ -172,7 +172,9 @@ fn gone(row: &Row) -> Result<Option<StoreError>, RowError> {
     };
     // The tombstone lasts while the ending waits for its delivery.
     let ending_until: Option<i64> = row.try_get(28)?;
-    let over = gone.saturating_add(tombstone).max(ending_until.unwrap_or(i64::MIN));
+    let over = gone
+        .saturating_add(tombstone)
+        .max(ending_until.unwrap_or(i64::MIN));
     if over <= now {
         return Ok(Some(StoreError::NotFound));
     }

@@ -5,8 +5,8 @@ use unbroken::{
     log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 

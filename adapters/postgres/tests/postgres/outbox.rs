@@ -42,7 +42,10 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
         machine.trial("a_tombstone_lasts_as_long_as_its_ending", tombstone),
         machine.trial("a_tombstone_with_an_ending_is_not_evicted", evicted),
         machine.trial("large_requests_are_taken_one_by_one", large),
-        machine.trial("the_request_of_a_session_without_an_outbox_is_dropped", without),
+        machine.trial(
+            "the_request_of_a_session_without_an_outbox_is_dropped",
+            without,
+        ),
     ]
 }
 
@@ -128,7 +131,11 @@ async fn shared(machine: Machine) -> Checked {
     for round in 1..=ROUNDS {
         let mut takers = JoinSet::new();
         for taker in 0..8 {
-            let store = if taker % 2 == 0 { &servers.one } else { &servers.other };
+            let store = if taker % 2 == 0 {
+                &servers.one
+            } else {
+                &servers.other
+            };
             let store = store.clone();
             takers.spawn(async move {
                 let mut mine = Vec::new();
@@ -150,10 +157,19 @@ async fn shared(machine: Machine) -> Checked {
         }
         assert_eq!(taken.len(), ENDINGS);
         assert!(taken.keys().all(|id| all.contains(id)));
-        assert!(servers.other.endings(&service(), 10, HOUR).await?.is_empty());
+        assert!(
+            servers
+                .other
+                .endings(&service(), 10, HOUR)
+                .await?
+                .is_empty()
+        );
         // All are given back at once.
         for id in &all {
-            servers.one.postpone_ending(id, round, Duration::ZERO).await?;
+            servers
+                .one
+                .postpone_ending(id, round, Duration::ZERO)
+                .await?;
         }
     }
     let most = servers.one.endings(&service(), 1000, HOUR).await?;
@@ -173,16 +189,31 @@ async fn again(machine: Machine) -> Checked {
     assert!(last.iter().map(|it| &it.id).eq(&ids[2..]));
     servers.pass(HOUR).await?;
     let taken = servers.one.endings(&service(), 10, 2 * HOUR).await?;
-    assert!(taken.iter().map(|it| (&it.id, it.delivery)).eq([(&ids[2], 2)]));
+    assert!(
+        taken
+            .iter()
+            .map(|it| (&it.id, it.delivery))
+            .eq([(&ids[2], 2)])
+    );
     servers.pass(HOUR).await?;
     let taken = servers.other.endings(&service(), 10, HOUR).await?;
-    assert!(taken.iter().map(|it| (&it.id, it.delivery)).eq([(&ids[0], 2), (&ids[1], 2)]));
+    assert!(
+        taken
+            .iter()
+            .map(|it| (&it.id, it.delivery))
+            .eq([(&ids[0], 2), (&ids[1], 2)])
+    );
     assert!(taken[0].expires_in <= 22 * HOUR);
     // Those due first come first, not those that were sealed first.
     servers.other.postpone_ending(&ids[0], 2, SECOND).await?;
     servers.pass(HOUR).await?;
     let taken = servers.one.endings(&service(), 10, HOUR).await?;
-    assert!(taken.iter().map(|it| &it.id).eq([&ids[0], &ids[2], &ids[1]]));
+    assert!(
+        taken
+            .iter()
+            .map(|it| &it.id)
+            .eq([&ids[0], &ids[2], &ids[1]])
+    );
     Ok(())
 }
 
@@ -192,7 +223,10 @@ async fn postponed(machine: Machine) -> Checked {
     let untaken = servers.one.postpone_ending(&id, 1, HOUR).await;
     assert!(matches!(untaken, Err(StoreError::Fenced)), "{untaken:?}");
     assert_eq!(take_one(&servers.one).await?.delivery, 1);
-    servers.other.postpone_ending(&id, 1, Duration::ZERO).await?;
+    servers
+        .other
+        .postpone_ending(&id, 1, Duration::ZERO)
+        .await?;
     assert_eq!(take_one(&servers.other).await?.delivery, 2);
     for (delivery, fenced) in [(1, true), (2, false), (3, true), (u32::MAX, true)] {
         let postponed = servers.one.postpone_ending(&id, delivery, HOUR).await;
@@ -232,7 +266,10 @@ async fn deleted(machine: Machine) -> Checked {
     servers.one.abort(&id, AbortRequest { reason }).await?;
     let seal = Seal::new(Outcome::Aborted, HOUR).summary("the summary".into());
     let seal = AfterAppend::Seal(seal);
-    servers.one.append(&id, chunk(1, epoch, &["a"]), seal).await?;
+    servers
+        .one
+        .append(&id, chunk(1, epoch, &["a"]), seal)
+        .await?;
     assert_eq!(servers.requests().await?, 1);
     servers.one.delete(&id, DeleteMode::Now).await?;
     for remains in ["requests", "chunks", "answers"] {
@@ -246,16 +283,33 @@ async fn deleted(machine: Machine) -> Checked {
         assert!(is_gone(&store.state(&id).await));
         assert!(is_gone(&store.create(&id, new.clone()).await));
         store.delete(&id, DeleteMode::Now).await?;
-        assert!(store.list(&unbroken::store::Filter::default()).await?.sessions.is_empty());
+        assert!(
+            store
+                .list(&unbroken::store::Filter::default())
+                .await?
+                .sessions
+                .is_empty()
+        );
         let chat = ChatId::new("the chat");
-        assert!(store.of_chat(new.meta.owner.as_ref(), &chat, 10).await?.is_empty());
+        assert!(
+            store
+                .of_chat(new.meta.owner.as_ref(), &chat, 10)
+                .await?
+                .is_empty()
+        );
     }
     let ending = take_one(&servers.other).await?;
     assert_eq!((ending.id.clone(), ending.deleted), (id.clone(), true));
     assert_eq!(ending.state.meta, new.meta);
     assert_eq!(ending.state.status.outcome(), Some(Outcome::Aborted));
-    assert_eq!((&*ending.summary, &*ending.request), (&b"the summary"[..], &b""[..]));
-    servers.other.postpone_ending(&id, 1, Duration::ZERO).await?;
+    assert_eq!(
+        (&*ending.summary, &*ending.request),
+        (&b"the summary"[..], &b""[..])
+    );
+    servers
+        .other
+        .postpone_ending(&id, 1, Duration::ZERO)
+        .await?;
     assert_eq!(take_one(&servers.one).await?.delivery, 2);
     servers.one.delivered(&id).await?;
     servers.one.delivered(&id).await?;
@@ -263,7 +317,10 @@ async fn deleted(machine: Machine) -> Checked {
     assert!(is_gone(&servers.other.state(&id).await));
     assert_eq!(servers.one.sweep(10).await?, 0);
     servers.pass(Duration::from_secs(61)).await?;
-    assert!(matches!(servers.one.state(&id).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        servers.one.state(&id).await,
+        Err(StoreError::NotFound)
+    ));
     assert_eq!(servers.one.sweep(10).await?, 1);
     assert_eq!(servers.number("SELECT count(*) FROM @.sessions").await?, 0);
     Ok(())
@@ -277,12 +334,18 @@ async fn released(machine: Machine) -> Checked {
     assert!(matches!(release, Err(StoreError::Held)), "{release:?}");
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
     servers.one.delivered(&id).await?;
-    servers.one.delete(&id, DeleteMode::Released(holder)).await?;
+    servers
+        .one
+        .delete(&id, DeleteMode::Released(holder))
+        .await?;
     assert!(is_gone(&servers.other.state(&id).await));
     // An ending whose time is over prevents nothing, though no sweep has come yet.
     let id = sealed(&servers.one, new_with_outbox(HOUR), 3 * HOUR).await?;
     servers.pass(2 * HOUR).await?;
-    servers.one.delete(&id, DeleteMode::Released(holder)).await?;
+    servers
+        .one
+        .delete(&id, DeleteMode::Released(holder))
+        .await?;
     assert!(is_gone(&servers.other.state(&id).await));
     servers.one.sweep(10).await?;
     assert_eq!(servers.number(NAMED).await?, 0);
@@ -316,7 +379,10 @@ async fn delivered(machine: Machine) -> Checked {
     servers.one.delivered(&id).await?;
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
     servers.pass(HOUR).await?;
-    assert!(matches!(servers.one.state(&id).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        servers.one.state(&id).await,
+        Err(StoreError::NotFound)
+    ));
     Ok(())
 }
 
@@ -353,7 +419,13 @@ async fn over(machine: Machine) -> Checked {
     assert_eq!(last.len(), 3);
     assert!(last.iter().all(|it| it.expires_in <= 20 * SECOND));
     servers.pass(SECOND * 20).await?;
-    assert!(servers.one.endings(&service(), 10, SECOND).await?.is_empty());
+    assert!(
+        servers
+            .one
+            .endings(&service(), 10, SECOND)
+            .await?
+            .is_empty()
+    );
     for id in [&kept, &expired, &gone] {
         let late = servers.one.postpone_ending(id, 2, SECOND).await;
         assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
@@ -365,9 +437,15 @@ async fn over(machine: Machine) -> Checked {
     let endings = "SELECT count(*) FROM @.sessions WHERE summary IS NOT NULL \
         OR ending_due IS NOT NULL OR ending_until IS NOT NULL";
     assert_eq!(servers.number(endings).await?, 0);
-    let listed = servers.one.list(&unbroken::store::Filter::default()).await?;
+    let listed = servers
+        .one
+        .list(&unbroken::store::Filter::default())
+        .await?;
     assert!(listed.sessions.iter().map(|it| &it.id).eq([&kept]));
-    servers.one.delete(&kept, DeleteMode::Released(Holder(1))).await?;
+    servers
+        .one
+        .delete(&kept, DeleteMode::Released(Holder(1)))
+        .await?;
     assert_eq!(servers.number(NAMED).await?, 0);
     for id in [&kept, &expired, &gone] {
         assert!(is_gone(&servers.other.state(id).await));
@@ -389,14 +467,20 @@ async fn tombstone(machine: Machine) -> Checked {
     assert!(is_gone(&servers.other.create(&id, short.clone()).await));
     assert_eq!(take_one(&servers.other).await?.id, id);
     servers.one.delivered(&id).await?;
-    assert!(matches!(servers.one.state(&id).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        servers.one.state(&id).await,
+        Err(StoreError::NotFound)
+    ));
     let made = servers.other.create(&id, short.clone()).await?;
     assert!(matches!(made, Created::Created(_)));
     // The time of the ending is over, and with it that of the tombstone.
     let id = sealed(&servers.one, short.clone(), HOUR).await?;
     servers.one.delete(&id, DeleteMode::Now).await?;
     servers.pass(2 * HOUR).await?;
-    assert!(matches!(servers.one.state(&id).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        servers.one.state(&id).await,
+        Err(StoreError::NotFound)
+    ));
     let made = servers.other.create(&id, short).await?;
     assert!(matches!(made, Created::Created(_)));
     assert!(servers.one.endings(&service(), 10, HOUR).await?.is_empty());
@@ -421,7 +505,10 @@ async fn evicted(machine: Machine) -> Checked {
     assert_eq!(servers.one.sweep(10).await?, 1);
     assert!(is_gone(&servers.one.state(&waits).await));
     for id in &others {
-        assert!(matches!(servers.one.state(id).await, Err(StoreError::NotFound)));
+        assert!(matches!(
+            servers.one.state(id).await,
+            Err(StoreError::NotFound)
+        ));
     }
     Ok(())
 }

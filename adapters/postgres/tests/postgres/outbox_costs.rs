@@ -27,7 +27,10 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
             early_plan,
         ),
         machine.trial("a_sweep_reads_only_the_endings_that_it_drops", sweep),
-        machine.trial("an_ended_session_is_put_and_removed_at_a_fixed_cost", delivery),
+        machine.trial(
+            "an_ended_session_is_put_and_removed_at_a_fixed_cost",
+            delivery,
+        ),
         machine.trial("a_migration_brings_the_outbox", migrated),
     ]
 }
@@ -210,7 +213,10 @@ async fn migrated(machine: Machine) -> Checked {
     let running = store.state(&ids[0]).await?;
     assert_eq!(running.meta.outbox, None);
     assert_eq!(store.state(&ids[1]).await?.meta.outbox, None);
-    assert!(matches!(store.state(&ids[2]).await, Err(StoreError::Gone(_))));
+    assert!(matches!(
+        store.state(&ids[2]).await,
+        Err(StoreError::Gone(_))
+    ));
     let end = crate::fixture::chunk(1, running.epoch, &["a"]);
     store.append(&ids[0], end, seal()).await?;
     assert_eq!(texts(&store, &ids[0]).await?, ["a"]);
@@ -235,8 +241,7 @@ async fn migrated(machine: Machine) -> Checked {
     // It sweeps by the same column, so it takes no session whose ending waits.
     let id = SessionId::random();
     let short = Duration::ZERO;
-    let unbroken::store::Created::Created(epoch) =
-        store.create(&id, new_with_outbox(HOUR)).await?
+    let unbroken::store::Created::Created(epoch) = store.create(&id, new_with_outbox(HOUR)).await?
     else {
         unreachable!("ids are random");
     };
