@@ -12,6 +12,7 @@ mod limits;
 mod lost;
 mod manage;
 mod outage;
+mod outbox;
 mod page;
 mod probing;
 mod provider;

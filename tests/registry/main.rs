@@ -9,6 +9,7 @@ mod endings;
 mod inputs;
 mod leases;
 mod orphan_endings;
+mod outbox;
 mod places;
 mod reading;
 mod refused;

@@ -100,6 +100,17 @@ async fn orphan_of(
     name: &str,
     records: &[&str],
 ) -> (SessionId, Epoch) {
+    orphan_with(service, store, name, records, None).await
+}
+
+/// Creates an orphan of this service, with an outbox if the time is given.
+pub(crate) async fn orphan_with(
+    service: &str,
+    store: &Memory,
+    name: &str,
+    records: &[&str],
+    outbox: Option<Duration>,
+) -> (SessionId, Epoch) {
     let id = id(name);
     let new = NewSession {
         meta: Arc::new(SessionMeta {
@@ -108,7 +119,7 @@ async fn orphan_of(
             service: ServiceName::new(service),
             digest: Digest([7; 32]),
             format: 1,
-            outbox: None,
+            outbox,
         }),
         request: Bytes::from_static(b"the request"),
         token: Token::random(),

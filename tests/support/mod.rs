@@ -37,6 +37,10 @@ impl Format for TextFormat {
         };
         text.into()
     }
+
+    fn summary(&self, terminal: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(terminal)
+    }
 }
 
 /// A source whose records come from a test, through its [`SourceHandle`].

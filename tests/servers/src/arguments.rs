@@ -16,6 +16,7 @@ const MAX_ATTEMPTS: u32 = 1000;
 /// --policy P      the recovery policy: fail, restart, resume, reattach
 /// --upstream URL  the model's server, in place of the built-in provider; optional
 /// --background B  whether that answers in the background; true unless given
+/// --endings E     how the application is told of endings: none, outbox, hook; none unless given
 /// --fault F       the fault of this server, or none; see `faults`
 /// ```
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) fault: String,
     /// The address of the model's server, and true if it answers in the background.
     pub(crate) upstream: Option<(String, bool)>,
+    pub(crate) endings: String,
     policy: String,
 }
 
@@ -41,6 +43,7 @@ impl Arguments {
         }
         let in_background = values.remove("--background").is_none_or(|it| it == "true");
         let upstream = values.remove("--upstream").map(|url| (url, in_background));
+        let endings = values.remove("--endings").unwrap_or_else(|| "none".into());
         let mut take = |option: &str| {
             let value = values.remove(option);
             value.ok_or_else(|| format!("{option} is missing"))
@@ -54,6 +57,7 @@ impl Arguments {
             policy: take("--policy")?,
             fault: take("--fault")?,
             upstream,
+            endings,
         })
     }
 

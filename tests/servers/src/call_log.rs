@@ -52,6 +52,11 @@ impl CallLogWriter {
         self.write("tool", id, 0);
     }
 
+    /// Logs that the application was told of the end of this session.
+    pub(crate) fn ended(&self, id: &str) {
+        self.write("ended", id, 0);
+    }
+
     fn write(&self, kind: &str, id: &str, tokens: usize) {
         let line = format!("{kind} {id} {} {tokens} {}\n", self.server, micros());
         let written = (&*self.file).write_all(line.as_bytes());

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod call_log;
+mod endings;
 mod ends_early;
 mod faults;
 mod provider;
@@ -46,6 +47,7 @@ async fn main() -> Result<(), BoxError> {
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
         .client_fields(ClientFields::nothing().field("answerSpec"))
         .recovery(arguments.recovery()?);
+    let durable = endings::told(durable, &arguments.endings, &log)?;
     let mut app: Router = match &arguments.upstream {
         None => {
             let provider = provider_fn(move |request| answer(&request, &log));

@@ -5,6 +5,7 @@
 //! engine that is not available are reported as ignored, with the reason; they fail if `CI` is set.
 
 mod any_server;
+mod endings;
 mod fencing;
 mod kills;
 mod reattach;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     trials.extend(any_server::trials());
     trials.extend(records::trials());
     trials.extend(reattach::trials());
+    trials.extend(endings::trials());
     let failed = run(kills::trials(), 2) | run(trials, 8) | run(wakeups::trials(), 4);
     if failed {
         ExitCode::from(101)

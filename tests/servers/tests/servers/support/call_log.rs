@@ -13,7 +13,7 @@ pub(crate) struct CallLog {
 /// A line of a [`CallLog`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallLogLine {
-    /// `call` or `drop`.
+    /// `call`, `drop`, `tool` or `ended`.
     pub(crate) kind: String,
     /// The session.
     pub(crate) id: String,
@@ -32,6 +32,16 @@ impl CallLog {
         let lines = text.lines().filter_map(parse);
         lines
             .filter(|line| line.kind == kind && line.id == id)
+            .collect()
+    }
+
+    /// Returns the sessions of all lines of this kind.
+    pub(crate) fn sessions(&self, kind: &str) -> Vec<String> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let lines = text.lines().filter_map(parse);
+        lines
+            .filter(|line| line.kind == kind)
+            .map(|line| line.id)
             .collect()
     }
 

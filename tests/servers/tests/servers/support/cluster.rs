@@ -43,6 +43,7 @@ impl Cluster {
             policy,
             fault: "none",
             upstream: None,
+            endings: "none",
         };
         Ok(Self {
             engine,
@@ -62,6 +63,12 @@ impl Cluster {
     /// Sets the model's server of those that start from now on, and whether it answers in the background.
     pub(crate) fn upstream(mut self, url: String, in_background: bool) -> Self {
         self.options.upstream = Some((url, in_background));
+        self
+    }
+
+    /// Sets how the application of the servers that start from now on is told of endings.
+    pub(crate) fn endings(mut self, endings: &'static str) -> Self {
+        self.options.endings = endings;
         self
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct ServerOptions {
     pub(crate) fault: &'static str,
     /// The address of the model's server, and true if it answers in the background.
     pub(crate) upstream: Option<(String, bool)>,
+    /// How the application is told of endings: `none`, by an `outbox` or by a `hook`.
+    pub(crate) endings: &'static str,
 }
 
 /// A server process. Dropping it kills the process.
@@ -60,6 +62,7 @@ impl Server {
             .args(["--lease-ms", &options.lease.as_millis().to_string()])
             .args(["--policy", options.policy])
             .args(["--fault", options.fault])
+            .args(["--endings", options.endings])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
