@@ -21,8 +21,8 @@ use crate::{
 /// The most endings that one statement takes.
 pub(crate) const ENDINGS_BATCH: usize = 64;
 
-/// An ending that was taken.
-struct TakenEnding {
+/// The row of an ending that was taken.
+struct EndingRow {
     session: SessionRow,
     summary: Bytes,
     delivery: u32,
@@ -68,7 +68,7 @@ impl PostgresInner {
     }
 
     async fn ending(&self, row: &Row) -> Result<PendingEnding, StoreError> {
-        let taken = TakenEnding::new(row).map_err(|error| {
+        let taken = EndingRow::new(row).map_err(|error| {
             tracing::error!(%error, "the row of an ending can't be read");
             StoreError::unavailable(true, "the row of an ending can't be read")
         })?;
@@ -134,7 +134,7 @@ impl PostgresInner {
     }
 }
 
-impl TakenEnding {
+impl EndingRow {
     /// Decodes the columns of a session and, after them, those of its ending.
     fn new(row: &Row) -> Result<Self, RowError> {
         let summary: Option<Vec<u8>> = row.try_get(COLUMNS)?;

@@ -379,6 +379,8 @@ async fn delivered(machine: Machine) -> Checked {
     servers.one.delivered(&id).await?;
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
     servers.pass(HOUR).await?;
+    assert!(is_gone(&servers.one.state(&id).await));
+    servers.pass(Duration::from_secs(61)).await?;
     assert!(matches!(
         servers.one.state(&id).await,
         Err(StoreError::NotFound)
