@@ -72,24 +72,21 @@ impl PostgresInner {
             tracing::error!(%error, "the row of an ending can't be read");
             StoreError::unavailable(true, "the row of an ending can't be read")
         })?;
-        let mut deleted = taken.session.is_deleted();
         let request = match taken.request {
-            _ if deleted => Bytes::new(),
-            Ok(request) => request,
-            Err(bytes) => match self.large_request(taken.session.number, bytes).await? {
-                Some(request) => request.into(),
-                None => {
-                    deleted = true;
-                    Bytes::new()
-                }
-            },
+            _ if taken.session.is_deleted() => None,
+            Ok(request) => Some(request),
+            Err(bytes) => {
+                let request = self.large_request(taken.session.number, bytes).await?;
+                request.map(Bytes::from)
+            }
         };
         Ok(PendingEnding {
             state: taken.session.state(),
             expires_in: taken.session.ending_expires_in(),
             id: taken.session.id,
-            request,
-            deleted,
+            // Without its request, the session was deleted after the ending was taken.
+            deleted: request.is_none(),
+            request: request.unwrap_or_default(),
             summary: taken.summary,
             delivery: taken.delivery,
         })

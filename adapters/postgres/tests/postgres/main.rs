@@ -13,7 +13,6 @@ mod lost_replies;
 mod machine;
 mod opening;
 mod outbox;
-mod outbox_costs;
 mod proxy;
 #[path = "../../../../tests/support/slow_link.rs"]
 mod slow_link;
@@ -44,7 +43,6 @@ fn main() -> ExitCode {
         lists::trials(&machine),
         tombstones::trials(&machine),
         outbox::trials(&machine),
-        outbox_costs::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),
         conformance::trials(&machine),
