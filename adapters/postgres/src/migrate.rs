@@ -109,7 +109,7 @@ mod tests {
             (1, 0xae6a_dadb_86dc_c2aa),
             (2, 0x6e2b_fe38_472e_ed1f),
             (3, 0x2514_8b1b_542a_3005),
-            (4, 0x65b9_07da_41ab_ca64),
+            (4, 0x5750_71d2_9a15_02fa),
         ];
         let found: Vec<_> = MIGRATIONS
             .iter()

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The most endings that one statement takes.
-pub(crate) const ENDINGS_BATCH: usize = 64;
+const ENDINGS_BATCH: usize = 64;
 
 /// The row of an ending that was taken.
 struct EndingRow {
@@ -136,7 +136,7 @@ impl EndingRow {
     fn new(row: &Row) -> Result<Self, RowError> {
         let summary: Option<Vec<u8>> = row.try_get(COLUMNS)?;
         let bytes: i32 = row.try_get(COLUMNS + 2)?;
-        let request: Option<Vec<u8>> = row.try_get(COLUMNS + 3)?;
+        let request: Option<Vec<u8>> = row.try_get(COLUMNS + 4)?;
         Ok(Self {
             session: SessionRow::of_ending(row)?,
             summary: summary.unwrap_or_default().into(),

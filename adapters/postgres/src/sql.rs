@@ -3,10 +3,7 @@
 
 use tokio_postgres::types::Type;
 
-use crate::{
-    list_statement::{ListOrder, ListScope, numbers},
-    outbox::ENDINGS_BATCH,
-};
+use crate::list_statement::{ListOrder, ListScope, numbers};
 
 /// A statement and the types of its parameters.
 #[derive(Debug, Clone)]
@@ -64,6 +61,10 @@ const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NO
 /// Empties a session that becomes a tombstone. Of what clients chose, its id and its owner stay.
 const EMPTY: &str = "chat = NULL, service = '', abort_reason = NULL, holds = '{}', answers = '{}', \
     answered = 0, @NO_ENDING, tombstone_number = nextval('@S.tombstone_numbers')";
+
+/// True for each row, at a cost that rules out every plan which would evaluate it for more rows than it needs. A
+/// plan that was made while the table was small would walk it later.
+const COSTLY: &str = "@S.costly(s.digest) <> ''";
 
 /// Removes the ending from the outbox.
 const NO_ENDING: &str =
@@ -144,7 +145,7 @@ pub(crate) fn fill(schema: &str, text: &str) -> String {
         .replace("@HERE", HERE)
         .replace("@EMPTY", EMPTY)
         .replace("@NO_ENDING", NO_ENDING)
-        .replace("@BATCH", &ENDINGS_BATCH.to_string())
+        .replace("@COSTLY", COSTLY)
         .replace("@NOW", NOW)
         .replace("@THEN", THEN)
         .replace("@S", &format!("\"{schema}\""))
@@ -339,17 +340,15 @@ WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease
 ORDER BY s.lease_mark LIMIT $1";
 
 /// service, limit, lease, bytes. Takes endings, as many as have so many bytes with their requests and summaries,
-/// but at least one. Skips those that another server is taking. The constant limit and the costly function in
-/// the conditions let the server choose the plan that reads what it returns. Returns the state, the summary, the number of the delivery, and
-/// the bytes of the request with the request itself if it fits.
+/// but at least one. Skips those that another server is taking. The costly function stands in both conditions, so
+/// that a plan which was made while the table was small doesn't walk it later. Returns the state, the summary, the
+/// number of the delivery, and the bytes of the request with the request itself if it fits.
 const ENDINGS: &str = "
 WITH d AS MATERIALIZED (
-  SELECT * FROM (
-    SELECT s.number, s.ending_due AS due, coalesce(octet_length(s.summary), 0) AS summary
-    FROM @S.sessions s
-    WHERE @S.ending_key(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
-    ORDER BY s.ending_due LIMIT @BATCH FOR UPDATE SKIP LOCKED
-  ) x LIMIT (SELECT $2)
+  SELECT s.number, s.ending_due AS due, coalesce(octet_length(s.summary), 0) AS summary
+  FROM @S.sessions s
+  WHERE @S.costly(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
+  ORDER BY s.ending_due LIMIT $2 FOR UPDATE SKIP LOCKED
 ), b AS (
   SELECT d.number, d.due, d.summary, coalesce((
     SELECT octet_length(r.request) FROM @S.requests r WHERE r.session = d.number
@@ -362,13 +361,13 @@ WITH d AS MATERIALIZED (
   ) c WHERE c.place = 1 OR c.bytes <= $4
 ), u AS (
   UPDATE @S.sessions s SET ending_due = @NOW + $3, deliveries = s.deliveries + 1
-  WHERE s.number = ANY(ARRAY(SELECT p.number FROM p)) AND @S.ending_key(s.service) <> ''
-  RETURNING @STATE, s.summary, s.deliveries
+  FROM p WHERE s.number = p.number AND @COSTLY
+  RETURNING @STATE, s.summary, s.deliveries, p.request, p.due
 )
-SELECT u.*, p.request, CASE WHEN p.request <= $4 AND u.deleted IS NULL THEN (
+SELECT u.*, CASE WHEN u.request <= $4 AND u.deleted IS NULL THEN (
     SELECT r.request FROM @S.requests r WHERE r.session = u.number
   ) END
-FROM u JOIN p ON p.number = u.number ORDER BY p.due, p.number";
+FROM u ORDER BY u.due, u.number";
 
 /// id, the number of the delivery, the time from now on.
 const POSTPONE: &str = "
@@ -399,28 +398,31 @@ WITH l AS (
 ), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number)
 SELECT l.expired FROM l";
 
-/// limit. Drops endings that nobody has delivered in their time, of sessions that are kept for longer.
+/// limit. Drops endings that were not delivered in their time, of sessions that are kept for longer.
 const DROP_ENDINGS: &str = "
 WITH d AS MATERIALIZED (
-  SELECT s.number FROM @S.sessions s WHERE s.ending_until <= @THEN AND s.deleted IS NULL
+  SELECT s.number FROM @S.sessions s WHERE s.ending_until <= @THEN AND s.deleted IS NULL AND @COSTLY
   ORDER BY s.ending_until LIMIT $1 FOR UPDATE SKIP LOCKED
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
-), u AS (UPDATE @S.sessions s SET @NO_ENDING FROM d WHERE s.number = d.number)
+), u AS (
+  UPDATE @S.sessions s SET @NO_ENDING
+  FROM d WHERE s.number = d.number AND @COSTLY
+)
 SELECT count(*) FROM d";
 
 /// limit. Skips the sessions that another sweep has locked.
 const SWEEP: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over
-  FROM @S.sessions s WHERE s.due <= @THEN ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
+  FROM @S.sessions s WHERE s.due <= @THEN AND @COSTLY ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
 ), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
-), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over AND @COSTLY
 ), t AS (
   UPDATE @S.sessions s SET deleted = coalesce(s.deleted, s.keep_until),
     due = coalesce(s.deleted, s.keep_until) + s.tombstone, @EMPTY
-  FROM d WHERE s.number = d.number AND NOT d.over
+  FROM d WHERE s.number = d.number AND NOT d.over AND @COSTLY
 )
 SELECT count(*) FROM d";
 
@@ -429,12 +431,15 @@ SELECT count(*) FROM d";
 const EVICT: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number FROM @S.sessions s
-  WHERE s.tombstone_number <= (SELECT max(t.tombstone_number) FROM @S.sessions t) - $2
+  WHERE s.tombstone_number <= (
+      SELECT s.tombstone_number FROM @S.sessions s WHERE s.tombstone_number IS NOT NULL AND @COSTLY
+      ORDER BY s.tombstone_number DESC LIMIT 1
+    ) - $2 AND @COSTLY
   ORDER BY s.tombstone_number LIMIT $1 FOR UPDATE SKIP LOCKED
 ), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
-), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number)
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND @COSTLY)
 SELECT count(*) FROM d";
 
 /// channels, payloads.

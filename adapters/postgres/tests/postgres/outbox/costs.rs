@@ -20,8 +20,12 @@ pub(super) fn trials(machine: &Machine) -> Vec<Trial> {
     vec![
         machine.trial("a_look_into_the_outbox_reads_what_it_returns", look),
         machine.trial(
+            "a_look_into_the_outbox_reads_what_it_returns_by_a_plan_for_few_sessions",
+            |machine| early_plan(machine, "VACUUM ANALYZE @.sessions"),
+        ),
+        machine.trial(
             "a_look_into_the_outbox_reads_what_it_returns_by_an_early_plan",
-            early_plan,
+            |machine| early_plan(machine, "SELECT 1"),
         ),
         machine.trial("a_sweep_reads_only_the_endings_that_it_drops", sweep),
         machine.trial(
@@ -106,15 +110,22 @@ async fn look(machine: Machine) -> Checked {
     Ok(())
 }
 
-async fn early_plan(machine: Machine) -> Checked {
+async fn early_plan(machine: Machine, statistics: &str) -> Checked {
     const LOOKS: i64 = 10;
     let mut schema = CountedSchema::new(&machine).await?;
     schema.options = schema.options.clone().pool_size(1);
+    let few = Rows {
+        count: 20,
+        ..Rows::default()
+    };
+    schema.fill(few).await?;
+    schema.execute(statistics).await?;
     let client = machine.client().await;
     let looks = schema.count(async |store| {
         // The server keeps the plan of a prepared statement after some runs.
         for _ in 0..LOOKS {
             assert!(store.endings(&service(), 10, HOUR).await?.is_empty());
+            assert_eq!(store.sweep(10).await?, 0);
         }
         for rows in crowd().into_iter().chain([waiting(1000)]) {
             client.batch_execute(&schema.named(&rows.insert())).await?;
@@ -122,6 +133,7 @@ async fn early_plan(machine: Machine) -> Checked {
         for _ in 0..LOOKS {
             let taken = store.endings(&service(), 10, HOUR).await?;
             assert_eq!(taken.len(), 10);
+            assert_eq!(store.sweep(10).await?, 0);
         }
         Ok(())
     });
