@@ -86,7 +86,8 @@ impl<'a> Creation<'a> {
             .request(self.stored.clone())
             .inbox(inbox);
         spec.has_reserved = follow_up.is_some();
-        spec.outbox = config.outbox.as_ref().map(Outbox::kept_for);
+        let outbox = config.outbox.as_ref().map(Outbox::kept_for);
+        spec.outbox = outbox;
         let (session_sender, session_receiver) = oneshot::channel();
         let hooks = config.hooks.any().then(|| {
             let kept = KeptRequest::new(self.stored, &request);
@@ -116,7 +117,7 @@ impl<'a> Creation<'a> {
                 // On a task of its own: outputs that are reserved are taken by a session, also if the client
                 // disconnects between the two.
                 let starting = tokio::spawn(tracing::Instrument::in_current_span(async move {
-                    follow_up.reserve(&sessions).await?;
+                    follow_up.reserve(&sessions, outbox).await?;
                     Ok::<_, Refusal>(sessions.start(permit, spec, source).await)
                 }));
                 let started = starting.await.map_err(|error| {

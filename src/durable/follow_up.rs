@@ -4,6 +4,8 @@
 //! handed over. The reservation names the taker by a hash, and outlives it. One whose taker failed before a
 //! second half of a tool began leads to the next count.
 
+use std::time::Duration;
+
 use super::{caller::Caller, digest_of, refusals};
 use crate::{
     dialect::{Problem, Refusal, SessionKey},
@@ -56,8 +58,12 @@ impl FollowUp {
     /// # Errors
     ///
     /// [`Problem::OutputGiven`] if another session has taken them.
-    pub(super) async fn reserve(self, sessions: &Sessions) -> Result<(), Refusal> {
-        let reserved = sessions.reserve(&self.reservation, self.owner, self.taker);
+    pub(super) async fn reserve(
+        self,
+        sessions: &Sessions,
+        outbox: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        let reserved = sessions.reserve(&self.reservation, self.owner, self.taker, outbox);
         match reserved.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(given_before()),

@@ -29,15 +29,29 @@ impl Format for ChatFormat {
         terminal_event(ending).to_json().freeze()
     }
 
-    /// Returns the terminal event without the text of the answer.
+    /// Returns the kind of the terminal event, its code and message if it is an error, its finish reason and its
+    /// usage; no words of the answer or of a client.
     fn summary(&self, terminal: &[u8]) -> Bytes {
-        match serde_json::from_slice(terminal) {
-            Ok(ChatEvent::Complete(mut complete)) => {
-                complete.text = None;
-                ChatEvent::Complete(complete).to_json().freeze()
+        let summary: ChatEvent = match serde_json::from_slice(terminal) {
+            Ok(ChatEvent::Complete(it)) => Complete {
+                finish_reason: it.finish_reason,
+                usage: it.usage,
+                ..Complete::new()
             }
-            _ => Bytes::copy_from_slice(terminal),
-        }
+            .into(),
+            Ok(ChatEvent::Aborted(it)) => Aborted {
+                usage: it.usage,
+                ..Aborted::new()
+            }
+            .into(),
+            Ok(ChatEvent::Error(it)) => ErrorEvent {
+                usage: it.usage,
+                ..ErrorEvent::new(it.code, it.message).recoverable(it.recoverable)
+            }
+            .into(),
+            _ => return Bytes::new(),
+        };
+        summary.to_json().freeze()
     }
 
     fn fold(&self) -> Option<Box<dyn LogFold>> {

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -110,6 +110,9 @@ pub struct SessionEnded {
     pub claims: Vec<String>,
     /// True if the session was deleted before its ending was delivered. `on_end` doesn't run then.
     pub deleted: bool,
+    /// The time of the end: for `on_end` the time at which it was called, else by the store's clock as far as this
+    /// server's agrees with the time now.
+    pub ended_at: SystemTime,
     /// The number of deliveries of this ending that have begun, this one included. Always 1 for `on_end`.
     pub delivery: u32,
 }
@@ -133,6 +136,7 @@ impl SessionEnded {
             outcome,
             claims: Vec::new(),
             deleted: false,
+            ended_at: SystemTime::now(),
             delivery: 1,
         }
     }

@@ -35,16 +35,19 @@ impl Default for SessionsOptions {
     }
 }
 
+/// The longest time that is added to a clock.
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 impl SessionsOptions {
     /// Returns the time for which the tombstone of a reserved id is kept, and of the session for which it is
-    /// reserved: no shorter than a session is kept that ended before.
-    pub(super) fn reserved_tombstone(&self) -> Duration {
-        self.tombstone.max(self.retention.keep)
+    /// reserved: no shorter than a session is kept that ended before, also one whose ending waits in the outbox.
+    pub(super) fn reserved_tombstone(&self, outbox: Option<Duration>) -> Duration {
+        let ended = self.retention.keep.max(outbox.unwrap_or_default());
+        self.tombstone.max(ended).min(LONGEST)
     }
 
     /// Caps every duration, so that adding it to the clock can't overflow.
     pub(super) fn clamp_durations(mut self) -> Self {
-        const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
         for time in [
             &mut self.limits.idle,
             &mut self.limits.age,

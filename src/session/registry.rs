@@ -68,8 +68,16 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct EntryTable {
     by_id: HashMap<SessionId, Arc<SessionEntry>>,
-    // Released sessions without clients, and when each is deleted.
-    releases: HashMap<SessionId, Instant>,
+    // Released sessions without clients.
+    releases: HashMap<SessionId, Release>,
+}
+
+/// The deletion of a released session that is due at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Release {
+    at: Instant,
+    /// The number of times that the store did not delete it.
+    pub(super) tries: u32,
 }
 
 impl Registry {
@@ -179,7 +187,8 @@ impl Registry {
         match self.options.retention.released {
             Some(grace) if sealed && entry.delivered.load(SeqCst) => {
                 let at = Instant::now() + grace;
-                entries.releases.insert(entry.id.clone(), at);
+                let release = Release { at, tries: 0 };
+                entries.releases.insert(entry.id.clone(), release);
                 self.due.notify_one();
             }
             // An entry that can't continue makes way for a new one, even if it has clients.
@@ -207,26 +216,28 @@ impl Registry {
     }
 
     /// Takes the released sessions that are due for deletion.
-    pub(super) fn take_released(&self) -> Vec<SessionId> {
+    pub(super) fn take_released(&self) -> Vec<(SessionId, Release)> {
         let mut entries = self.lock();
         let now = Instant::now();
         entries
             .releases
-            .extract_if(|_, at| *at <= now)
-            .map(|(id, _)| id)
+            .extract_if(|_, release| release.at <= now)
             .collect()
     }
 
     /// Returns when the next released session is due for deletion.
     pub(super) fn next_release(&self) -> Option<Instant> {
-        self.lock().releases.values().min().copied()
+        self.lock().releases.values().map(|it| it.at).min()
     }
 
     /// Removes the entry of a released session that was deleted, or schedules its deletion again.
-    pub(super) fn release_done(&self, id: &SessionId, retry_at: Option<Instant>) {
+    pub(super) fn release_done(&self, id: &SessionId, release: Release, retry_at: Option<Instant>) {
         let mut entries = self.lock();
         match retry_at {
-            Some(at) => drop(entries.releases.insert(id.clone(), at)),
+            Some(at) => {
+                let tries = release.tries.saturating_add(1);
+                entries.releases.insert(id.clone(), Release { at, tries });
+            }
             None => {
                 if entries
                     .by_id

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -21,13 +21,14 @@ impl Sessions {
     /// an earlier call; of different calls on any servers the store lets one win.
     ///
     /// A reservation lasts as long as a [tombstone](super::SessionsBuilder::tombstone), and at least as long
-    /// as the store [keeps](super::Retention::keep) a session that has ended before, unless a reader holds
-    /// that one.
+    /// as the store [keeps](super::Retention::keep) a session that has ended before, whose ending may wait in the
+    /// outbox for the time given, unless a reader holds that one.
     pub(crate) async fn reserve(
         &self,
         id: &SessionId,
         owner: Option<Owner>,
         digest: Digest,
+        outbox: Option<Duration>,
     ) -> Result<bool, StoreError> {
         let shared = &self.shared;
         let new = NewSession {
@@ -42,7 +43,7 @@ impl Sessions {
             request: Bytes::new(),
             token: Token::random(),
             lease: shared.options.lease,
-            tombstone: shared.options.reserved_tombstone(),
+            tombstone: shared.options.reserved_tombstone(outbox),
         };
         let owner = &new.meta.owner;
         match create(shared, id, &new, &mut CreateAttempts::none()).await {
@@ -86,10 +87,15 @@ mod tests {
         let (one, other) = (Digest([1; 32]), Digest([2; 32]));
         assert_eq!(sessions.digest(&id).await.unwrap(), None);
         for _ in 0..2 {
-            assert!(sessions.reserve(&id, ann.clone(), one).await.unwrap());
+            assert!(sessions.reserve(&id, ann.clone(), one, None).await.unwrap());
         }
-        assert!(!sessions.reserve(&id, ann.clone(), other).await.unwrap());
-        assert!(!sessions.reserve(&id, None, one).await.unwrap());
+        assert!(
+            !sessions
+                .reserve(&id, ann.clone(), other, None)
+                .await
+                .unwrap()
+        );
+        assert!(!sessions.reserve(&id, None, one, None).await.unwrap());
         assert_eq!(sessions.digest(&id).await.unwrap(), Some(one));
         let listing = sessions.list(&Filter::default()).await.unwrap();
         assert!(listing.sessions.is_empty());

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 /// The rule for how long a finished session is kept.
 ///
+/// A session whose ending waits in the [outbox](crate::store::Store::endings) is kept until it is delivered.
+///
 /// ```
 /// use std::time::Duration;
 /// use unbroken::session::Retention;

@@ -6,6 +6,7 @@ use super::{
     Busy, EndingHandler, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source,
     StartError, Started,
     feed::{FeedRole, feed},
+    options::LONGEST,
     recovery::{self, HandlerOrigin},
     registry::{EntryGuard, FeedGuard, Registry},
     start_task::StartTask,
@@ -196,7 +197,7 @@ impl Sessions {
             service: spec.service.clone(),
             digest: spec.digest,
             format: self.shared.format.number(),
-            outbox: spec.outbox,
+            outbox: spec.outbox.map(|keep| keep.min(LONGEST)),
         });
         let (client, new) = self.shared.enter_or_insert(&spec.id);
         let created = if new {

@@ -77,7 +77,7 @@ impl StartTask {
             token: refused.as_ref().map_or_else(Token::random, |it| it.token()),
             lease: shared.options.lease,
             tombstone: if spec.has_reserved {
-                shared.options.reserved_tombstone()
+                shared.options.reserved_tombstone(meta.outbox)
             } else {
                 shared.options.tombstone
             },

@@ -43,6 +43,9 @@ const STALLED: Duration = Duration::from_secs(2 * 60);
 /// The pause before a deletion is retried that the store refused, or that another server's readers
 /// prevent.
 const RELEASE_RETRY: Duration = Duration::from_secs(1);
+/// The number of times that such a deletion is retried of a session whose ending may wait for its delivery, after
+/// pauses that double. Then the session is kept for its retention: where nothing is delivered, many wait.
+const OUTBOX_TRIES: u32 = 6;
 
 /// Sweeps until the registry is dropped.
 ///
@@ -123,21 +126,32 @@ async fn delete_released(registry: &Weak<Registry>, due: &Notify) {
 
 /// Deletes the released sessions that are due.
 async fn release(shared: &Arc<Registry>) {
-    run_concurrently(shared.take_released(), |id| {
+    run_concurrently(shared.take_released(), |(id, release)| {
         let shared = shared.clone();
         async move {
             let deleted = shared
                 .store
                 .delete(&id, DeleteMode::Released(shared.holder));
             let deleted = within(shared.options.lease / 3, deleted).await;
+            let now = Instant::now();
             let retry_at = match deleted {
                 Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
-                Err(_) => Some(Instant::now() + RELEASE_RETRY),
+                Err(StoreError::Held) if has_outbox(&shared, &id) => {
+                    let pause = RELEASE_RETRY * 2_u32.saturating_pow(release.tries);
+                    (release.tries < OUTBOX_TRIES).then(|| now + pause)
+                }
+                Err(_) => Some(now + RELEASE_RETRY),
             };
-            shared.release_done(&id, retry_at);
+            shared.release_done(&id, release, retry_at);
         }
     })
     .await;
+}
+
+/// Returns true if the ending of a session may wait for its delivery.
+fn has_outbox(shared: &Registry, id: &SessionId) -> bool {
+    let entry = shared.entry(id);
+    entry.is_some_and(|entry| entry.meta().is_some_and(|meta| meta.outbox.is_some()))
 }
 
 /// Renews the leases of which a third is used up. Returns true if the store answered for all.

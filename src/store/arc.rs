@@ -159,8 +159,12 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).postpone_ending(id, delivery, by)
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
-        (**self).delivered(id)
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).delivered(id, sealed_by)
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -296,8 +296,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] if the ending isn't in the outbox any more, [`StoreError::Fenced`] if it
-    /// was taken since, [`StoreError::Unavailable`].
+    /// [`StoreError::NotFound`] or [`StoreError::Gone`] if the ending isn't in the outbox any more,
+    /// [`StoreError::Fenced`] if it was taken since, [`StoreError::Unavailable`].
     fn postpone_ending<'a>(
         &'a self,
         id: &'a SessionId,
@@ -305,12 +305,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         by: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Removes an ending from the outbox, whoever has taken it. One that isn't there is a success.
+    /// Removes an ending from the outbox, whoever has taken it. `sealed_by` is the
+    /// [epoch](field@SessionState::epoch) in its state. One that isn't there, or that another epoch has sealed, is a
+    /// success, and changes nothing.
+    ///
+    /// A session that was kept only for its ending is gone then, and its tombstone begins.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Removes up to `limit` sessions and tombstones that have expired, and returns their number.
     ///

@@ -34,7 +34,7 @@ pub struct SessionMeta {
 }
 
 impl SessionMeta {
-    /// The latest format, outbox: None, that this library knows. It reads and claims no session of a later one.
+    /// The latest format that this library knows. It reads and claims no session of a later one.
     pub const LATEST_FORMAT: u16 = 1;
 }
 

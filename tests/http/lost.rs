@@ -225,8 +225,12 @@ impl Store for Lost {
         self.or(self.store.postpone_ending(id, delivery, by))
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.or(self.store.delivered(id))
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or(self.store.delivered(id, sealed_by))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -15,9 +15,9 @@ use unbroken::{
     session::{
         EndingHandler, Retention, Session, SessionSpec, Sessions, SessionsBuilder, StoredEnding,
     },
-    store::{AbortRequest, Memory, Store},
+    store::{AbortRequest, DeleteMode, Memory, Store, StoreError},
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 
 use crate::{
     is_gone,
@@ -129,6 +129,29 @@ impl EndingHandler for Notes {
 
     fn give_up(&self, ending: StoredEnding) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.given_up.lock().unwrap().push(ending.id) })
+    }
+}
+
+/// Counts the deletions that it is asked for.
+#[derive(Debug, Clone, Default)]
+struct CountedDeletes {
+    inner: Memory,
+    deletes: Arc<AtomicUsize>,
+}
+
+impl Store for CountedDeletes {
+    delegate_store!(
+        inner: durability, outlives_handle, create, claim, renew, append, append_now, read, changed, abort, answer,
+        answers, hold, of_chat, list, orphans, endings, postpone_ending, delivered, sweep
+    );
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: DeleteMode,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.deletes.fetch_add(1, SeqCst);
+        self.inner.delete(id, how)
     }
 }
 
@@ -415,8 +438,32 @@ async fn a_released_session_is_deleted_after_its_delivery() {
     assert!(!is_gone(&sessions, &id).await, "its ending waits");
     notes.until_taken(3).await;
     assert!(notes.taken().iter().all(|it| it.records == Some(3)));
-    seconds(3).await;
+    seconds(5).await;
     assert!(is_gone(&sessions, &id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_is_not_asked_for_ever_whether_a_released_session_can_go() {
+    let store = CountedDeletes::default();
+    let retention = Retention::until_released()
+        .grace(Duration::ZERO)
+        .at_most(Duration::from_secs(600));
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat)
+        .retention(retention)
+        .build();
+    let notes = Notes::new().failing(usize::MAX);
+    sessions.on_ending(service(), notes.clone());
+    let id = ended(&sessions, spec("one")).await;
+    seconds(70).await;
+    let asked = store.deletes.load(SeqCst);
+    assert_eq!(asked, 7, "after 0, 1, 3, 7, 15, 31 and 63 seconds");
+    seconds(600).await;
+    assert_eq!(store.deletes.load(SeqCst), asked);
+    assert!(!is_gone(&sessions, &id).await, "its ending waits");
+    assert_eq!(sessions.loaded(), 0, "nothing is left in memory");
+    notes.fails.store(0, SeqCst);
+    seconds(700).await;
+    assert!(is_gone(&sessions, &id).await, "it was delivered");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,7 @@
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 use super::Outbox;
 use crate::{
@@ -25,7 +28,7 @@ impl EndingHandler for LayerEndings {
         Box::pin(async move {
             let ended = match read_whole(&ending).await? {
                 Some(ended) => ended,
-                None => read_summary(&ending)?,
+                None => read_summary(&ending, true)?,
             };
             (self.outbox.deliver)(ended).await
         })
@@ -39,7 +42,8 @@ impl EndingHandler for LayerEndings {
             // A log that can't be read may be what the deliveries failed of.
             let ended = match read_whole(&ending).await {
                 Ok(Some(ended)) => Ok(ended),
-                Ok(None) | Err(_) => read_summary(&ending),
+                Ok(None) => read_summary(&ending, true),
+                Err(_) => read_summary(&ending, false),
             };
             match ended {
                 Ok(ended) => give_up(ended).await,
@@ -73,27 +77,27 @@ async fn read_whole(ending: &StoredEnding) -> Result<Option<SessionEnded>, BoxEr
         }
         transcript.push(&event);
     }
-    Ok(Some(ended(ending, transcript).claims(claimed)))
+    Ok(Some(ended(ending, transcript, false).claims(claimed)))
 }
 
-/// Reads what remains of an ending whose session was deleted.
-fn read_summary(ending: &StoredEnding) -> Result<SessionEnded, BoxError> {
+/// Reads what an ending tells without the log: that of a session that was deleted, without its request too.
+fn read_summary(ending: &StoredEnding, deleted: bool) -> Result<SessionEnded, BoxError> {
     let mut transcript = Transcript::new();
     if !ending.summary.is_empty() {
         transcript.push(&serde_json::from_slice(&ending.summary)?);
     }
-    let mut ended = ended(ending, transcript);
-    ended.deleted = true;
+    let mut ended = ended(ending, transcript, deleted);
+    ended.deleted = deleted;
     Ok(ended)
 }
 
-fn ended(ending: &StoredEnding, transcript: Transcript) -> SessionEnded {
+fn ended(ending: &StoredEnding, transcript: Transcript, deleted: bool) -> SessionEnded {
     let context = ChatRequest {
         session_id: Some(ending.id.clone()),
         owner: ending.meta.owner.clone(),
         ..ChatRequest::default()
     };
-    let request = if ending.request.is_empty() {
+    let request = if deleted || ending.request.is_empty() {
         context
     } else {
         KeptRequest::new(ending.request.clone(), &context).decode()
@@ -102,5 +106,8 @@ fn ended(ending: &StoredEnding, transcript: Transcript) -> SessionEnded {
     let mut ended = ended.owner(ending.meta.owner.clone());
     ended.chat.clone_from(&ending.meta.chat);
     ended.delivery = ending.delivery;
+    ended.ended_at = SystemTime::now()
+        .checked_sub(ending.ended)
+        .unwrap_or(SystemTime::UNIX_EPOCH);
     ended
 }

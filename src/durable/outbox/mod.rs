@@ -51,10 +51,14 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 /// would be the last before the end of [`keep`](Self::keep) is followed by [`on_give_up`](Self::on_give_up). If no
 /// server with the layer is alive until then, the store drops the ending.
 ///
+/// The handler must hold no [`Sessions`](crate::session::Sessions) over which its layer stands, or neither is freed
+/// before a shutdown.
+///
 /// # What is kept
 ///
 /// The log and the request of a session are kept until its ending is delivered, also past its
-/// [retention](crate::session::Retention). If the session is deleted before, they go, and its ending is delivered
+/// [retention](crate::session::Retention). While a handler fails, they pile up in the store: choose
+/// [`keep`](Self::keep) by what it can hold. If the session is deleted before, they go, and its ending is delivered
 /// with [`deleted`](field@SessionEnded::deleted) and what its terminal event tells, such as the usage.
 #[derive(Clone)]
 pub struct Outbox {

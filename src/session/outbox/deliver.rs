@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    error::Error,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -11,15 +12,15 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::{EndingHandler, StoredEnding};
+use super::{EndingHandler, StoredEnding, deliveries::OutboxDeliveries};
 use crate::{
     BoxError,
-    log::{ServiceName, SessionId},
+    log::{Epoch, ServiceName, SessionId},
     session::{
         registry::Registry,
         writer::{Retry, within},
     },
-    store::PendingEnding,
+    store::{PendingEnding, Store, StoreError},
 };
 
 /// The longest pause between two looks into the outbox.
@@ -39,17 +40,17 @@ pub(in crate::session) async fn deliver_endings(registry: &Weak<Registry>) {
     let mut running = RunningDeliveries::default();
     while let Some(shared) = registry.upgrade() {
         let outbox = shared.outbox.clone();
-        if outbox.is_stopped() {
+        let Some(round) = outbox.begin_round() else {
             break;
-        }
-        let mut had_nothing = true;
-        for (service, handler) in outbox.handlers() {
-            had_nothing &= !running.take(&shared, &service, &handler).await;
-        }
+        };
+        let store = shared.store.clone();
+        // A delivery doesn't keep the registry alive.
         drop(shared);
-        if had_nothing {
-            outbox.had_nothing();
+        let mut had_some = false;
+        for (service, handler) in outbox.handlers() {
+            had_some |= running.take(&outbox, &store, &service, &handler).await;
         }
+        round.end(had_some);
         let woken = async {
             tokio::select! {
                 () = outbox.woken() => {}
@@ -74,7 +75,8 @@ impl RunningDeliveries {
     /// were some, or if the store could not tell.
     async fn take(
         &mut self,
-        shared: &Arc<Registry>,
+        outbox: &Arc<OutboxDeliveries>,
+        store: &Arc<dyn Store>,
         service: &ServiceName,
         handler: &Arc<dyn EndingHandler>,
     ) -> bool {
@@ -86,7 +88,7 @@ impl RunningDeliveries {
             return true;
         }
         let taken_at = Instant::now();
-        let taken = shared.store.endings(service, free, LEASE);
+        let taken = store.endings(service, free, LEASE);
         let taken = match within(LEASE / 3, taken).await {
             Ok(taken) => taken,
             Err(error) => {
@@ -96,18 +98,20 @@ impl RunningDeliveries {
         };
         let had_some = !taken.is_empty();
         for ending in taken {
-            // A store that gives more than it was asked for: their leases run out.
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                break;
-            };
             let delivery = Delivery {
-                shared: shared.clone(),
+                store: store.clone(),
                 handler: handler.clone(),
                 id: ending.id.clone(),
+                sealed_by: ending.state.epoch,
                 number: ending.delivery,
                 expires: taken_at.checked_add(ending.expires_in),
             };
-            let counted = shared.outbox.begin();
+            let place = places.clone().try_acquire_owned();
+            let (Ok(place), false) = (place, outbox.is_stopped()) else {
+                delivery.postpone(Duration::ZERO).await;
+                continue;
+            };
+            let counted = outbox.begin();
             let span = tracing::info_span!("unbroken.delivery", delivery = ending.delivery);
             let run = async move {
                 let _counted = (place, counted);
@@ -121,54 +125,69 @@ impl RunningDeliveries {
 
 /// The delivery of one ending.
 struct Delivery {
-    shared: Arc<Registry>,
+    store: Arc<dyn Store>,
     handler: Arc<dyn EndingHandler>,
     id: SessionId,
+    sealed_by: Epoch,
     number: u32,
     expires: Option<Instant>,
 }
 
 impl Delivery {
     async fn run(self, ending: PendingEnding) {
-        let Some(ending) = StoredEnding::new(self.shared.store.clone(), ending) else {
+        let Some(ending) = StoredEnding::new(self.store.clone(), ending) else {
             tracing::error!("the store gave an ending of a session that isn't sealed");
             return;
         };
-        let delivered = tokio::select! {
-            delivered = self.deliver(ending.clone()) => delivered,
-            () = self.keep_lease() => return,
-        };
-        let Err(error) = delivered else {
+        tokio::select! {
+            () = self.deliver(ending) => {}
+            () = self.keep_lease() => {}
+        }
+    }
+
+    async fn deliver(&self, ending: StoredEnding) {
+        let (handler, taken) = (self.handler.clone(), ending.clone());
+        let Err(error) = self.call(async move { handler.deliver(taken).await }).await else {
             return self.confirm().await;
         };
         let pause = pause_after(self.number);
         let is_last = (self.expires).is_some_and(|expires| Instant::now() + pause >= expires);
-        if is_last {
-            tracing::error!(
-                error = &*error as &dyn std::error::Error,
-                "an ending could not be delivered in time, and is given up"
+        if !is_last {
+            tracing::warn!(
+                error = &*error as &dyn Error,
+                ?pause,
+                "an ending was not delivered; it is tried again"
             );
-            let give_up = self.handler.give_up(ending);
-            let _ = timeout(self.handler.timeout(), give_up).await;
-            return self.confirm().await;
+            // Not waited for here: others are delivered meanwhile.
+            return self.postpone(pause).await;
         }
-        tracing::warn!(
-            error = &*error as &dyn std::error::Error,
-            ?pause,
-            "an ending was not delivered; it is tried again"
+        tracing::error!(
+            error = &*error as &dyn Error,
+            "an ending could not be delivered in time, and is given up"
         );
-        // Not waited for here: others are delivered meanwhile.
-        self.postpone(pause).await;
+        let handler = self.handler.clone();
+        let give_up = async move {
+            handler.give_up(ending).await;
+            Ok(())
+        };
+        if let Err(error) = self.call(give_up).await {
+            tracing::error!(
+                error = &*error as &dyn Error,
+                "the hook for an ending that is given up has failed"
+            );
+        }
+        self.confirm().await;
     }
 
-    /// Runs the handler on a task of its own, which contains a panic.
-    async fn deliver(&self, ending: StoredEnding) -> Result<(), BoxError> {
-        let handler = self.handler.clone();
-        let longest = handler.timeout();
-        let mut call = JoinSet::new();
-        call.spawn(async move { handler.deliver(ending).await }.in_current_span());
-        match timeout(longest, call.join_next()).await {
-            Ok(Some(Ok(delivered))) => delivered,
+    /// Runs a call of the handler on a task of its own, which contains a panic.
+    async fn call(
+        &self,
+        call: impl Future<Output = Result<(), BoxError>> + Send + 'static,
+    ) -> Result<(), BoxError> {
+        let mut running = JoinSet::new();
+        running.spawn(call.in_current_span());
+        match timeout(self.handler.timeout(), running.join_next()).await {
+            Ok(Some(Ok(done))) => done,
             Ok(Some(Err(error))) => Err(error.into()),
             Ok(None) => Err("the runtime ends".into()),
             Err(_) => Err("the handler did not take the ending in time".into()),
@@ -179,22 +198,16 @@ impl Delivery {
     async fn keep_lease(&self) {
         loop {
             sleep(LEASE / 3).await;
-            let renewed = self
-                .shared
-                .store
-                .postpone_ending(&self.id, self.number, LEASE);
-            match within(LEASE / 3, renewed).await {
-                Err(error) if !error.is_unavailable() => {
-                    tracing::debug!(%error, "another server delivers an ending too");
-                    return;
-                }
-                _ => {}
+            let renewed = self.store.postpone_ending(&self.id, self.number, LEASE);
+            if let Err(StoreError::Fenced) = within(LEASE / 3, renewed).await {
+                tracing::debug!("another server delivers an ending too");
+                return;
             }
         }
     }
 
     async fn postpone(&self, by: Duration) {
-        let postponed = self.shared.store.postpone_ending(&self.id, self.number, by);
+        let postponed = self.store.postpone_ending(&self.id, self.number, by);
         if let Err(error) = within(LEASE / 3, postponed).await {
             // Its lease runs out.
             tracing::debug!(%error, "the store doesn't postpone an ending");
@@ -204,7 +217,8 @@ impl Delivery {
     async fn confirm(&self) {
         let (mut retry, began) = (Retry::default(), Instant::now());
         while began.elapsed() < CONFIRM {
-            match within(CONFIRM / 4, self.shared.store.delivered(&self.id)).await {
+            let delivered = self.store.delivered(&self.id, self.sealed_by);
+            match within(CONFIRM / 4, delivered).await {
                 Ok(()) => return,
                 Err(error) if error.is_unavailable() => {
                     retry.failed();

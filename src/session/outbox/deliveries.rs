@@ -14,20 +14,25 @@ use crate::log::ServiceName;
 pub(in crate::session) struct OutboxDeliveries {
     handlers: Mutex<HashMap<ServiceName, Arc<dyn EndingHandler>>>,
     sealed: Notify,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<DeliveryCounts>,
 }
 
 /// The deliveries of this server at one moment.
 #[derive(Debug, Clone, Copy, Default)]
-struct Progress {
+struct DeliveryCounts {
     running: usize,
+    // True while endings are taken, at intervals.
+    looks: bool,
     // The number of times that the store was asked and had nothing to deliver now.
     idle_rounds: u64,
     stopped: bool,
 }
 
+/// A round in which the store is asked for endings.
+pub(super) struct DeliveryRound(RunningDelivery);
+
 /// A delivery that runs, and is counted.
-pub(super) struct RunningDelivery(watch::Sender<Progress>);
+pub(super) struct RunningDelivery(watch::Sender<DeliveryCounts>);
 
 impl OutboxDeliveries {
     pub(in crate::session) fn new() -> Self {
@@ -70,8 +75,15 @@ impl OutboxDeliveries {
         RunningDelivery(self.progress.clone())
     }
 
-    pub(super) fn had_nothing(&self) {
-        self.progress.send_modify(|it| it.idle_rounds += 1);
+    /// Begins a round, which counts as a delivery. `None` once this server takes no more endings.
+    pub(super) fn begin_round(&self) -> Option<DeliveryRound> {
+        let mut begun = false;
+        self.progress.send_modify(|it| {
+            begun = !it.stopped;
+            it.looks = begun;
+            it.running += usize::from(begun);
+        });
+        begun.then(|| DeliveryRound(RunningDelivery(self.progress.clone())))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -86,17 +98,16 @@ impl OutboxDeliveries {
         let mut progress = self.progress.subscribe();
         // A round that is under way may have asked before the last seal.
         let rounds = self.progress.borrow().idle_rounds + 2;
+        let drained = |it: &DeliveryCounts| {
+            let over = it.stopped || !it.looks || it.idle_rounds >= rounds && it.running == 0;
+            if !over {
+                self.wake();
+            }
+            over
+        };
         let finished = async {
             if drain && has_handlers {
-                self.wake();
-                let _ = progress
-                    .wait_for(|it| {
-                        if it.idle_rounds < rounds {
-                            self.wake();
-                        }
-                        it.idle_rounds >= rounds && it.running == 0
-                    })
-                    .await;
+                let _ = progress.wait_for(drained).await;
             }
             self.progress.send_modify(|it| it.stopped = true);
             let _ = progress.wait_for(|it| it.running == 0).await;
@@ -117,6 +128,13 @@ impl OutboxDeliveries {
         self.handlers
             .lock()
             .expect("nothing panics under this lock")
+    }
+}
+
+impl DeliveryRound {
+    pub(super) fn end(self, had_some: bool) {
+        let progress = &self.0.0;
+        progress.send_modify(|it| it.idle_rounds += u64::from(!had_some));
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -27,6 +27,8 @@ pub struct StoredEnding {
     pub summary: Bytes,
     /// The number of deliveries that have begun, this one included.
     pub delivery: u32,
+    /// The time since the end of the session, by the store's clock, as it was when this delivery began.
+    pub ended: Duration,
     tail: crate::log::Lsn,
     store: Arc<dyn Store>,
 }
@@ -36,6 +38,7 @@ impl StoredEnding {
     pub(super) fn new(store: Arc<dyn Store>, ending: PendingEnding) -> Option<Self> {
         Some(Self {
             outcome: ending.state.status.outcome()?,
+            ended: ending.state.ended.unwrap_or_default(),
             id: ending.id,
             meta: ending.state.meta,
             request: ending.request,

@@ -3,7 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::SessionMachine;
-use crate::store::{PendingEnding, StoreError};
+use crate::{
+    log::{Epoch, SessionId},
+    store::{PendingEnding, SessionState, StoreError},
+};
 
 /// The entry of a sealed session in the outbox.
 #[derive(Debug, Clone)]
@@ -21,22 +24,24 @@ impl SessionMachine {
     /// Takes the ending for a delivery, if it waits for one now, and leases it. The caller adds the
     /// request if it still has it.
     ///
-    /// It is taken also of a session that was deleted.
+    /// It is taken also of a session that was deleted. One whose time is over is dropped: the store goes on
+    /// as after [`ending_delivered`](Self::ending_delivered).
     pub fn take_ending(&mut self, lease: Duration, now: Duration) -> Option<TakenEnding> {
-        let entry = self.outbox.as_mut()?;
-        if entry.until <= now || entry.due > now {
+        let until = self.outbox.as_ref()?.until;
+        if until <= now {
+            self.drop_ending(until);
             return None;
         }
+        let entry = self.outbox.as_mut().filter(|entry| entry.due <= now)?;
         entry.due = now.saturating_add(lease);
         entry.deliveries = entry.deliveries.saturating_add(1);
         let (summary, delivery) = (entry.summary.clone(), entry.deliveries);
-        let expires_in = entry.until.saturating_sub(now);
         Some(TakenEnding {
             state: self.state(now),
-            deleted: self.retention.deleted.is_some(),
+            deleted: self.is_deleted(),
             summary,
             delivery,
-            expires_in,
+            expires_in: until.saturating_sub(now),
         })
     }
 
@@ -60,9 +65,20 @@ impl SessionMachine {
         Ok(())
     }
 
-    /// Removes the ending from the outbox. Returns false if it was not there.
-    pub fn ending_delivered(&mut self) -> bool {
-        self.outbox.take().is_some()
+    /// Removes the ending of the session that this epoch has sealed from the outbox. Returns false if it was
+    /// not there. If the retention is over, the session is gone from now on.
+    pub fn ending_delivered(&mut self, sealed_by: Epoch, now: Duration) -> bool {
+        let was_there = self.outbox.is_some() && self.epoch == sealed_by;
+        if was_there {
+            self.drop_ending(now);
+        }
+        was_there
+    }
+
+    /// Removes the ending at this time. Its tombstone begins then, if the session was kept for the ending only.
+    fn drop_ending(&mut self, at: Duration) {
+        self.outbox = None;
+        self.retention.keep(at);
     }
 
     /// Returns true while the ending waits for its delivery.
@@ -84,7 +100,7 @@ impl SessionMachine {
 /// An ending that was taken out of a [`SessionMachine`].
 #[derive(Debug, Clone)]
 pub struct TakenEnding {
-    state: crate::store::SessionState,
+    state: SessionState,
     deleted: bool,
     summary: Bytes,
     delivery: u32,
@@ -93,7 +109,7 @@ pub struct TakenEnding {
 
 impl TakenEnding {
     /// Makes the ending of the session with this id and request.
-    pub fn of(self, id: crate::log::SessionId, request: Bytes) -> PendingEnding {
+    pub fn of(self, id: SessionId, request: Bytes) -> PendingEnding {
         PendingEnding {
             id,
             state: self.state,

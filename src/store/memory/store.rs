@@ -11,6 +11,7 @@ use crate::{
         Durability, Filter, Holder, Lease, LeaseChange, Listed, Listing, NewSession, PendingEnding,
         RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
+        table::TableEntry,
     },
 };
 
@@ -201,18 +202,17 @@ impl Store for Memory {
         })
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(move || {
-            let Ok(entry) = self.table.entry(id) else {
-                return Ok(());
-            };
-            {
-                let mut session = entry.lock();
-                session.machine.ending_delivered();
-                session.drop_request();
+            if let Ok(entry) = self.table.entry(id) {
+                let now = self.table.now();
+                entry.lock().machine.ending_delivered(sealed_by, now);
+                self.ending_changed(&entry);
             }
-            self.table.update(&entry);
-            self.table.bury(&entry);
             Ok(())
         })
     }
@@ -333,17 +333,36 @@ impl Memory {
         lease: Duration,
     ) -> Vec<PendingEnding> {
         let now = self.table.now();
-        let due = self.table.index().due_endings(service, limit, now);
-        let taken = due.into_iter().filter_map(|entry| {
-            let taken = {
-                let mut session = entry.lock();
-                let taken = session.machine.take_ending(lease, now)?;
-                taken.of(entry.id.clone(), session.request.clone())
-            };
-            self.table.update(&entry);
-            Some(taken)
-        });
-        taken.collect()
+        let mut taken = Vec::new();
+        // Those whose time is over are dropped, and others take their places.
+        while taken.len() < limit {
+            let left = limit - taken.len();
+            let due = self.table.index().due_endings(service, left, now);
+            if due.is_empty() {
+                break;
+            }
+            for entry in due {
+                let ending = {
+                    let mut session = entry.lock();
+                    let request = session.request.clone();
+                    let taken = session.machine.take_ending(lease, now);
+                    taken.map(|taken| taken.of(entry.id.clone(), request))
+                };
+                self.ending_changed(&entry);
+                taken.extend(ending);
+            }
+            if lease.is_zero() {
+                break; // the same would be due again
+            }
+        }
+        taken
+    }
+
+    /// Moves a session in the index after a change of its ending, and drops what nobody needs any more.
+    fn ending_changed(&self, entry: &TableEntry<MemorySession>) {
+        entry.lock().drop_request();
+        self.table.update(entry);
+        self.table.bury(entry);
     }
 
     fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {

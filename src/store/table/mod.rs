@@ -109,8 +109,8 @@
 //! * `claim`, `renew`, `abort`, `answer` and `hold` lock the entry and call the machine's method of that
 //!   name. `answers` calls [`answers_after`](super::machine::SessionMachine::answers_after).
 //! * `endings` asks [`TableIndex::due_endings`] for the sessions, and takes each with
-//!   [`take_ending`](super::machine::SessionMachine::take_ending); `postpone_ending` and `delivered` call the
-//!   machine's methods too. After each they call [`update`](SessionTable::update), and after `delivered`
+//!   [`take_ending`](super::machine::SessionMachine::take_ending), which may drop it instead; `postpone_ending` and
+//!   `delivered` call the machine's methods too. After each they call [`update`](SessionTable::update) and
 //!   [`bury`](SessionTable::bury).
 //! * After `claim`, `abort` and `answer` they wake all waiting tasks.
 //! * [`changed`](SessionTable::changed), [`of_chat`](SessionTable::of_chat), [`list`](SessionTable::list),

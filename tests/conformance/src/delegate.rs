@@ -225,11 +225,12 @@ macro_rules! delegate_store {
         fn delivered<'a>(
             &'a self,
             id: &'a $crate::__unbroken::log::SessionId,
+            sealed_by: $crate::__unbroken::log::Epoch,
         ) -> $crate::__unbroken::BoxFuture<
             'a,
             ::std::result::Result<(), $crate::__unbroken::store::StoreError>,
         > {
-            self.$field.delivered(id)
+            self.$field.delivered(id, sealed_by)
         }
     };
     (@$field:tt sweep) => {

@@ -21,6 +21,16 @@ impl<S: Store> BrokenStore<S> {
                 let format = meta.format.min(SessionMeta::LATEST_FORMAT);
                 new.meta = Arc::new(SessionMeta { format, ..meta });
             }
+            Some(ContractRule::EndingsDropped) => {
+                let meta = SessionMeta::clone(&new.meta);
+                let outbox = meta.outbox.map(|keep| keep.saturating_mul(1000));
+                new.meta = Arc::new(SessionMeta { outbox, ..meta });
+            }
+            Some(ContractRule::EndingsWanted) => {
+                let meta = SessionMeta::clone(&new.meta);
+                let outbox = meta.outbox.or(Some(Duration::from_secs(60 * 60)));
+                new.meta = Arc::new(SessionMeta { outbox, ..meta });
+            }
             Some(ContractRule::TombstoneStands) => new.tombstone = Duration::ZERO,
             Some(ContractRule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),
             _ => {}

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use unbroken::{
-    log::{ServiceName, SessionId},
-    store::{DeleteMode, PendingEnding, Store, StoreError},
+    log::{Epoch, ServiceName, SessionId},
+    store::{DeleteMode, PendingEnding, Store, StoreError, StoreExt},
 };
 
 use super::{BrokenStore, ContractRule};
@@ -35,6 +35,9 @@ impl<S: Store> BrokenStore<S> {
             match self.broken() {
                 Some(ContractRule::EndingsSummary) => ending.summary = Bytes::new(),
                 Some(ContractRule::EndingsRequest) => ending.request = Bytes::new(),
+                Some(ContractRule::EndingsForget) if ending.deleted => {
+                    ending.request = Bytes::from_static(b"the request");
+                }
                 Some(ContractRule::EndingsCount) => ending.delivery = 1,
                 Some(ContractRule::EndingsDeleted) => ending.deleted = false,
                 Some(ContractRule::EndingsExpire) => ending.expires_in = Duration::MAX,
@@ -61,18 +64,32 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    pub(super) async fn delivered_broken(&self, id: &SessionId) -> Result<(), StoreError> {
+    pub(super) async fn delivered_broken(
+        &self,
+        id: &SessionId,
+        sealed_by: Epoch,
+    ) -> Result<(), StoreError> {
+        // No ending has this number.
+        let has_ending = async || {
+            let asked = self.inner().postpone_ending(id, 0, Duration::ZERO).await;
+            matches!(asked, Err(StoreError::Fenced))
+        };
         match self.broken() {
             Some(ContractRule::DeliveredRemoves) => Ok(()),
-            Some(ContractRule::DeliveredAgain) => {
-                // No ending has this number.
-                let asked = self.inner().postpone_ending(id, 0, Duration::ZERO).await;
-                match asked {
-                    Err(StoreError::NotFound) => Err(StoreError::NotFound),
-                    _ => self.inner().delivered(id).await,
+            Some(ContractRule::DeliveredAgain) if !has_ending().await => Err(StoreError::NotFound),
+            Some(ContractRule::DeliveredEpoch) => match self.inner().state(id).await {
+                Ok(state) => self.inner().delivered(id, state.epoch).await,
+                Err(_) => self.inner().delivered(id, sealed_by).await,
+            },
+            Some(ContractRule::DeliveredTombstone) if has_ending().await => {
+                self.inner().delivered(id, sealed_by).await?;
+                let gone = self.inner().state(id).await;
+                if matches!(gone, Err(StoreError::Gone(_))) {
+                    self.add_alias(id, SessionId::random());
                 }
+                Ok(())
             }
-            _ => self.inner().delivered(id).await,
+            _ => self.inner().delivered(id, sealed_by).await,
         }
     }
 
@@ -84,8 +101,12 @@ impl<S: Store> BrokenStore<S> {
     ) -> Result<(), StoreError> {
         match self.broken() {
             Some(ContractRule::DeleteKeepsEnding) => {
+                let state = self.inner().state(id).await;
                 self.inner().delete(id, how).await?;
-                self.inner().delivered(id).await
+                match state {
+                    Ok(state) => self.inner().delivered(id, state.epoch).await,
+                    Err(_) => Ok(()),
+                }
             }
             Some(ContractRule::DeleteWaits) => self.inner().delete(id, DeleteMode::Now).await,
             _ => self.inner().delete(id, how).await,

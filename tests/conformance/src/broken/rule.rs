@@ -207,6 +207,14 @@ rules! {
     EndingsDeleted,
     /// An ending tells when it expires.
     EndingsExpire,
+    /// The ending of a deleted session has no request.
+    EndingsForget,
+    /// A session doesn't expire while its ending waits.
+    EndingsKeep,
+    /// An ending is dropped after its time.
+    EndingsDropped,
+    /// A session without an outbox has no ending.
+    EndingsWanted,
     /// An ending can be postponed.
     PostponeMoves,
     /// A former taker can't postpone an ending.
@@ -217,6 +225,10 @@ rules! {
     DeliveredRemoves,
     /// A delivery can be told again.
     DeliveredAgain,
+    /// A delivery removes only the ending of its epoch.
+    DeliveredEpoch,
+    /// A session that was kept for its ending leaves a tombstone.
+    DeliveredTombstone,
     /// A deletion leaves the ending in the outbox.
     DeleteKeepsEnding,
     /// A released session is not deleted before its ending is delivered.

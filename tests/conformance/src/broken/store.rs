@@ -113,7 +113,7 @@ impl<S: Store> BrokenStore<S> {
         let id = self.resolve(outer);
         if matches!(
             self.broken,
-            Some(ContractRule::HoldLengthens | ContractRule::HoldKeeps)
+            Some(ContractRule::HoldLengthens | ContractRule::HoldKeeps | ContractRule::EndingsKeep)
         ) {
             self.expire(&id).await;
         }
@@ -328,10 +328,14 @@ impl<S: Store> Store for BrokenStore<S> {
         })
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let id = self.enter(id).await;
-            self.delivered_broken(&id).await
+            self.delivered_broken(&id, sealed_by).await
         })
     }
 

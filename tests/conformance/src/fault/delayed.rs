@@ -20,7 +20,7 @@ pub(super) enum DelayedRequest {
     Hold(SessionId, Holder, Duration),
     Delete(SessionId, DeleteMode),
     PostponeEnding(SessionId, u32, Duration),
-    Delivered(SessionId),
+    Delivered(SessionId, Epoch),
 }
 
 impl DelayedRequest {
@@ -40,7 +40,7 @@ impl DelayedRequest {
             Self::PostponeEnding(id, delivery, by) => {
                 drop(store.postpone_ending(&id, delivery, by).await);
             }
-            Self::Delivered(id) => drop(store.delivered(&id).await),
+            Self::Delivered(id, sealed_by) => drop(store.delivered(&id, sealed_by).await),
         }
     }
 }

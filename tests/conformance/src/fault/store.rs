@@ -348,9 +348,13 @@ impl<S: Store> Store for FaultStore<S> {
         Box::pin(self.call(Op::PostponeEnding, Some(copy), run, Err))
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
-        let copy = DelayedRequest::Delivered(id.clone());
-        let run = move |store: &'a S| store.delivered(id);
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let copy = DelayedRequest::Delivered(id.clone(), sealed_by);
+        let run = move |store: &'a S| store.delivered(id, sealed_by);
         Box::pin(self.call(Op::Delivered, Some(copy), run, Err))
     }
 

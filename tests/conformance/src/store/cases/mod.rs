@@ -240,6 +240,18 @@ macro_rules! for_each_store_case {
             "delivered: until then the session doesn't expire, and Released is Held"
             outbox::the_ending_of_a_deleted_session_remains
             "delete: leaves the ending with its summary"
+            outbox::a_delivery_is_that_of_one_seal
+            "delivered: removes only the ending that the epoch has sealed"
+            outbox::a_fenced_seal_has_no_ending
+            "endings: none of a seal that was refused"
+            outbox::callers_at_once_take_different_endings
+            "endings: no two callers get one"
+            outbox::a_deleted_session_is_hidden_while_its_ending_waits
+            "delete: Gone and unlisted at once, also while the ending waits"
+            outbox::a_late_delivery_leaves_a_tombstone
+            "delivered: the tombstone begins, if the session was kept only for its ending"
+            outbox::dropped_endings_keep_no_others_waiting
+            "endings: those that are dropped count in no limit"
             outbox::an_ending_is_dropped_after_its_time
             "endings: dropped after the time in the session's meta"
             list::a_sweep_removes_what_has_expired

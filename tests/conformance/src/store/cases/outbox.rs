@@ -1,18 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
     report::CaseStop,
     store::{
-        fixture::{CreatedSession, StoreFixture, chunk},
+        fixture::{CreatedSession, LEASE, StoreFixture, chunk},
         report::{CaseResult, ensure, ensure_eq, ensure_matches},
     },
 };
 use unbroken::{
-    log::{Lsn, Outcome, ServiceName, SessionId},
+    log::{ChatId, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
     store::{
-        AfterAppend, DeleteMode, Holder, NewSession, PendingEnding, Seal, SessionMeta, StoreError,
+        AfterAppend, DeleteMode, Filter, Holder, NewSession, PendingEnding, Seal, SessionMeta,
+        StoreError,
     },
 };
 
@@ -22,12 +23,12 @@ const OUTBOX: u32 = 10;
 const TAKEN: u32 = 3;
 
 /// A service that no other case has, and its fixture.
-struct Outbox {
+struct OutboxScene {
     store: StoreFixture,
     service: ServiceName,
 }
 
-impl Outbox {
+impl OutboxScene {
     fn new(store: StoreFixture) -> Self {
         let service = ServiceName::new(SessionId::random().as_str());
         Self { store, service }
@@ -99,7 +100,7 @@ impl Outbox {
 }
 
 pub(crate) async fn a_seal_puts_the_ending_into_the_outbox(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let session = outbox.created().await?;
     let store = &outbox.store;
     store
@@ -137,7 +138,7 @@ pub(crate) async fn a_seal_puts_the_ending_into_the_outbox(store: StoreFixture) 
 }
 
 pub(crate) async fn a_session_without_an_outbox_has_no_ending(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let new = outbox.new_session(&outbox.service);
     let without = SessionMeta {
         outbox: None,
@@ -156,7 +157,7 @@ pub(crate) async fn a_session_without_an_outbox_has_no_ending(store: StoreFixtur
 }
 
 pub(crate) async fn an_ending_is_leased_to_one_caller(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let session = outbox.sealed(100).await?;
     ensure_eq!(outbox.one("at first").await?.delivery, 1, "first delivery");
     outbox.none("that are leased").await?;
@@ -171,7 +172,7 @@ pub(crate) async fn an_ending_is_leased_to_one_caller(store: StoreFixture) -> Ca
 }
 
 pub(crate) async fn endings_are_those_of_a_service(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let another = ServiceName::new(format!("{}, another", outbox.service.as_str()));
     let other = outbox
         .store
@@ -189,7 +190,7 @@ pub(crate) async fn endings_are_those_of_a_service(store: StoreFixture) -> CaseR
 }
 
 pub(crate) async fn endings_keep_to_their_limit_and_order(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let mut sealed = Vec::new();
     for _ in 0..3 {
         sealed.push(outbox.sealed(100).await?.id);
@@ -215,7 +216,7 @@ pub(crate) async fn endings_keep_to_their_limit_and_order(store: StoreFixture) -
 }
 
 pub(crate) async fn an_ending_is_postponed_by_its_taker(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let store = &outbox.store;
     let running = outbox.created().await?;
     let postponed = store.postpone_ending(&running.id, 1, store.steps(1)).await;
@@ -242,13 +243,14 @@ pub(crate) async fn an_ending_is_postponed_by_its_taker(store: StoreFixture) -> 
 }
 
 pub(crate) async fn a_delivered_ending_is_gone(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let store = &outbox.store;
     let session = outbox.sealed(100).await?;
     let taken = outbox.one("at first").await?;
-    store.delivered(&session.id).await?;
-    store.delivered(&session.id).await?;
-    store.delivered(&SessionId::random()).await?;
+    for _ in 0..2 {
+        store.delivered(&session.id, session.epoch).await?;
+    }
+    store.delivered(&SessionId::random(), session.epoch).await?;
     let postponed = store
         .postpone_ending(&session.id, taken.delivery, Duration::ZERO)
         .await;
@@ -269,7 +271,7 @@ pub(crate) async fn a_delivered_ending_is_gone(store: StoreFixture) -> CaseResul
 pub(crate) async fn a_session_is_kept_until_its_ending_is_delivered(
     store: StoreFixture,
 ) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let store = &outbox.store;
     let session = outbox.sealed(1).await?;
     store.advance(4).await;
@@ -289,7 +291,7 @@ pub(crate) async fn a_session_is_kept_until_its_ending_is_delivered(
         Err(StoreError::Held),
         "a release before the delivery"
     );
-    store.delivered(&session.id).await?;
+    store.delivered(&session.id, session.epoch).await?;
     let state = store.state(&session.id).await;
     ensure_matches!(
         state,
@@ -300,7 +302,7 @@ pub(crate) async fn a_session_is_kept_until_its_ending_is_delivered(
 }
 
 pub(crate) async fn the_ending_of_a_deleted_session_remains(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let store = &outbox.store;
     let session = outbox.sealed(100).await?;
     store.delete(&session.id, DeleteMode::Now).await?;
@@ -325,7 +327,7 @@ pub(crate) async fn the_ending_of_a_deleted_session_remains(store: StoreFixture)
         "summary"
     );
     ensure_eq!(ending.request, Bytes::new(), "request");
-    store.delivered(&session.id).await?;
+    store.delivered(&session.id, session.epoch).await?;
     store.advance(TAKEN + 1).await;
     outbox.none("after the delivery").await?;
     let state = store.state(&session.id).await;
@@ -333,8 +335,141 @@ pub(crate) async fn the_ending_of_a_deleted_session_remains(store: StoreFixture)
     Ok(())
 }
 
+pub(crate) async fn a_delivery_is_that_of_one_seal(store: StoreFixture) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    let store = &outbox.store;
+    let session = outbox.created().await?;
+    // A late word about an ending that the store has lost, or of another session with the id.
+    store.delivered(&session.id, Epoch::first()).await?;
+    store.delivered(&session.id, session.epoch).await?;
+    let seal = outbox.seal(100);
+    store.push(&session, 1, &["a"], seal).await?;
+    store.delivered(&session.id, Epoch::first()).await?;
+    ensure_eq!(outbox.one("of the seal").await?.id, session.id, "ending");
+    store.delivered(&session.id, Epoch::first()).await?;
+    store.advance(TAKEN + 1).await;
+    ensure_eq!(outbox.one("again").await?.delivery, 2, "delivery");
+    Ok(())
+}
+
+pub(crate) async fn a_fenced_seal_has_no_ending(store: StoreFixture) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    let store = &outbox.store;
+    let session = outbox.created().await?;
+    store.advance(LEASE + 1).await;
+    store.claim_session(&session).await?;
+    let fenced = store.push(&session, 1, &["a"], outbox.seal(100)).await;
+    ensure_matches!(fenced, Err(StoreError::Fenced), "a former owner's seal");
+    outbox.none("of a fenced seal").await
+}
+
+pub(crate) async fn callers_at_once_take_different_endings(store: StoreFixture) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    let mut sealed = HashSet::new();
+    for _ in 0..12 {
+        sealed.insert(outbox.sealed(100).await?.id);
+    }
+    let mut taken = Vec::new();
+    for _ in 0..10 {
+        let callers = (0..4).map(|_| {
+            let (store, service) = (outbox.store.clone(), outbox.service.clone());
+            tokio::spawn(async move {
+                let lease = store.steps(100);
+                store.endings(&service, 3, lease).await
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            let endings = caller.await.map_err(|panic| {
+                CaseStop::Failed(format!("a call of `endings` panicked: {panic}"))
+            })??;
+            taken.extend(endings.into_iter().map(|ending| ending.id));
+        }
+        if taken.len() >= sealed.len() {
+            break;
+        }
+        tokio::time::sleep(outbox.store.steps(1) / 4).await;
+    }
+    ensure_eq!(taken.len(), sealed.len(), "endings that were taken");
+    let different: HashSet<_> = taken.into_iter().collect();
+    ensure_eq!(different, sealed, "different ones");
+    Ok(())
+}
+
+pub(crate) async fn a_deleted_session_is_hidden_while_its_ending_waits(
+    store: StoreFixture,
+) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    let store = &outbox.store;
+    let session = outbox.sealed(100).await?;
+    store.delete(&session.id, DeleteMode::Now).await?;
+    let owner = session.new.meta.owner.clone();
+    let listed = || async {
+        let filter = Filter {
+            owner: owner.clone(),
+            ..Filter::default()
+        };
+        let list = store.list(&filter).await?.sessions.len();
+        let chat = store
+            .of_chat(owner.as_ref(), &ChatId::new("a chat"), 9)
+            .await?;
+        Ok::<_, CaseStop>(list + chat.len())
+    };
+    let shown = store.eventually(|_| listed(), |shown| *shown == 0).await?;
+    ensure_eq!(shown, 0, "lists that show it");
+    let again = store.create(&session.id, session.new.clone()).await;
+    ensure_matches!(again, Err(StoreError::Gone(_)), "its id");
+    let records = store.read(&session.id, Position::START, 100).await;
+    ensure_matches!(records, Err(StoreError::Gone(_)), "its records");
+    ensure!(outbox.one("of it").await?.deleted, "it isn't deleted");
+    Ok(())
+}
+
+pub(crate) async fn a_late_delivery_leaves_a_tombstone(store: StoreFixture) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    let new = NewSession {
+        tombstone: outbox.store.steps(2),
+        ..outbox.new_session(&outbox.service)
+    };
+    let store = &outbox.store;
+    let session = store.created_from(new).await?;
+    store.push(&session, 1, &["a"], outbox.seal(1)).await?;
+    outbox.one("at first").await?;
+    // Past the retention, and the length of a tombstone after it.
+    store.advance(5).await;
+    store.delivered(&session.id, session.epoch).await?;
+    let state = store.state(&session.id).await;
+    ensure_matches!(
+        state,
+        Err(StoreError::Gone(_)),
+        "a session after a late delivery"
+    );
+    store.advance(3).await;
+    let state = store.state(&session.id).await;
+    ensure_matches!(state, Err(StoreError::NotFound), "after its tombstone");
+    Ok(())
+}
+
+pub(crate) async fn dropped_endings_keep_no_others_waiting(store: StoreFixture) -> CaseResult {
+    let outbox = OutboxScene::new(store);
+    for _ in 0..3 {
+        outbox.sealed(100).await?;
+    }
+    outbox.store.advance(OUTBOX + 1).await;
+    let session = outbox.sealed(100).await?;
+    let taken = outbox
+        .store
+        .eventually(
+            |_| async { outbox.take(1).await },
+            |taken: &Vec<_>| !taken.is_empty(),
+        )
+        .await?;
+    let ids: Vec<_> = taken.into_iter().map(|it| it.id).collect();
+    ensure_eq!(ids, [session.id], "the ending behind dropped ones");
+    Ok(())
+}
+
 pub(crate) async fn an_ending_is_dropped_after_its_time(store: StoreFixture) -> CaseResult {
-    let outbox = Outbox::new(store);
+    let outbox = OutboxScene::new(store);
     let store = &outbox.store;
     let (session, kept) = (outbox.sealed(1).await?, outbox.sealed(100).await?);
     let taken = outbox.taken(2).await?;
