@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_postgres::{Row, types::ToSql};
 use unbroken::{
-    log::{ServiceName, SessionId},
+    log::{Epoch, ServiceName, SessionId},
     store::{PendingEnding, StoreError},
 };
 
@@ -117,11 +117,17 @@ impl PostgresInner {
         Err(contended())
     }
 
-    pub(crate) async fn delivered(&self, id: &SessionId) -> Result<(), StoreError> {
-        let row = self
-            .db
-            .query_opt(&self.sql.delivered, &[&id.as_str()])
-            .await;
+    pub(crate) async fn delivered(
+        &self,
+        id: &SessionId,
+        sealed_by: Epoch,
+    ) -> Result<(), StoreError> {
+        let (counter, bits) = (
+            sealed_by.counter.cast_signed(),
+            sealed_by.bits.cast_signed(),
+        );
+        let params: [&(dyn ToSql + Sync); 3] = [&id.as_str(), &counter, &bits];
+        let row = self.db.query_opt(&self.sql.delivered, &params).await;
         let row = row.map_err(StatementError::of_write)?;
         let expired = row.is_some_and(|row| row.try_get(0).unwrap_or(false));
         if expired {

@@ -130,7 +130,7 @@ impl Statements {
             endings: make(ENDINGS, &[BYTEA, INT8, INT8, INT8]),
             postpone: make(POSTPONE, &[TEXT, INT8, INT8]),
             ending: make(ENDING, &[TEXT]),
-            delivered: make(DELIVERED, &[TEXT]),
+            delivered: make(DELIVERED, &[TEXT, INT8, INT8]),
             sweep: make(SWEEP, &[INT8]),
             drop_endings: make(DROP_ENDINGS, &[INT8]),
             evict: make(EVICT, &[INT8, INT8]),
@@ -379,21 +379,22 @@ RETURNING s.number";
 const ENDING: &str =
     "SELECT s.deliveries FROM @S.sessions s WHERE s.id = $1 AND s.ending_until > @NOW";
 
-/// id. A hold that was removed had ended before a later one that is still there, so the holds show the end of
-/// the retention. Returns true if the session has expired before.
+/// id, counter, bits. A session that was kept only for its ending is gone now. A hold that was removed had ended
+/// before a later one that is still there, so the holds show the end of the retention. Returns true if the session
+/// is gone.
 const DELIVERED: &str = "
 WITH l AS (
   UPDATE @S.sessions s SET @NO_ENDING,
-    keep_until = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, (
+    keep_until = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, least(@NOW, s.ending_until), (
         SELECT max(h.value::bigint) FROM jsonb_each_text(s.holds) h
       )) ELSE s.keep_until END,
-    due = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, (
+    due = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, least(@NOW, s.ending_until), (
         SELECT max(h.value::bigint) FROM jsonb_each_text(s.holds) h
       )) ELSE s.deleted + s.tombstone END,
     chat = CASE WHEN s.deleted IS NULL THEN s.chat END,
     service = CASE WHEN s.deleted IS NULL THEN s.service ELSE '' END,
     tombstone_number = CASE WHEN s.deleted IS NOT NULL THEN nextval('@S.tombstone_numbers') END
-  WHERE s.id = $1 AND s.ending_until IS NOT NULL
+  WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.ending_until IS NOT NULL
   RETURNING s.number, s.deleted IS NULL AND s.keep_until <= @NOW AS expired
 ), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number)
 SELECT l.expired FROM l";

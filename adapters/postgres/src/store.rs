@@ -177,9 +177,13 @@ impl Store for Postgres {
         )
     }
 
-    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
-        Box::pin(self.on_task(move |inner| async move { inner.delivered(&id).await }))
+        Box::pin(self.on_task(move |inner| async move { inner.delivered(&id, sealed_by).await }))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -189,7 +189,7 @@ async fn delivery(machine: Machine) -> Checked {
         store.append(&id, end, seal()).await?;
         assert_eq!(store.endings(&service(), 10, HOUR).await?.len(), 1);
         store.postpone_ending(&id, 1, HOUR).await?;
-        store.delivered(&id).await?;
+        store.delivered(&id, epoch).await?;
         Ok(())
     });
     let counts = counts.await?;

@@ -93,8 +93,8 @@ async fn deleted(machine: Machine) -> Checked {
         .postpone_ending(&id, 1, Duration::ZERO)
         .await?;
     assert_eq!(take_one(&servers.one).await?.delivery, 2);
-    servers.one.delivered(&id).await?;
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert_eq!(servers.number(NAMED).await?, 0);
     assert!(is_gone(&servers.other.state(&id).await));
     assert_eq!(servers.one.sweep(10).await?, 0);
@@ -115,7 +115,7 @@ async fn released(machine: Machine) -> Checked {
     let release = servers.one.delete(&id, DeleteMode::Released(holder)).await;
     assert!(matches!(release, Err(StoreError::Held)), "{release:?}");
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     servers
         .one
         .delete(&id, DeleteMode::Released(holder))
@@ -148,7 +148,7 @@ async fn delivered(machine: Machine) -> Checked {
     let waiting =
         tokio::spawn(async move { waiting.changed(&its, version.into(), 2 * SECOND).await });
     tokio::time::sleep(SECOND / 5).await;
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert!(is_gone(&waiting.await?));
     assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
     assert_eq!(servers.requests().await?, 0);
@@ -158,7 +158,7 @@ async fn delivered(machine: Machine) -> Checked {
     // A retention that isn't over goes on.
     let id = sealed(&servers.one, new_with_outbox(4 * HOUR), 3 * HOUR).await?;
     servers.pass(2 * HOUR).await?;
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
     servers.pass(HOUR).await?;
     assert!(is_gone(&servers.one.state(&id).await));
@@ -175,7 +175,7 @@ async fn held(machine: Machine) -> Checked {
     let id = sealed(&servers.one, new_with_outbox(9 * HOUR), Duration::ZERO).await?;
     servers.one.hold(&id, Holder(1), 2 * HOUR).await?;
     servers.other.hold(&id, Holder(2), HOUR).await?;
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert_eq!(texts(&servers.other, &id).await?, ["a"]);
     servers.pass(HOUR + 59 * HOUR / 60).await?;
     assert_eq!(servers.one.sweep(10).await?, 0);
@@ -250,7 +250,7 @@ async fn tombstone(machine: Machine) -> Checked {
     assert!(is_gone(&servers.one.state(&id).await));
     assert!(is_gone(&servers.other.create(&id, short.clone()).await));
     assert_eq!(take_one(&servers.other).await?.id, id);
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert!(matches!(
         servers.one.state(&id).await,
         Err(StoreError::NotFound)
@@ -285,7 +285,7 @@ async fn evicted(machine: Machine) -> Checked {
     assert!(is_gone(&servers.one.state(&waits).await));
     assert_eq!(take_one(&servers.one).await?.id, waits);
     // Its tombstone is the newest from now on.
-    servers.one.delivered(&waits).await?;
+    servers.deliver(&servers.one, &waits).await?;
     assert_eq!(servers.one.sweep(10).await?, 1);
     assert!(is_gone(&servers.one.state(&waits).await));
     for id in &others {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use unbroken::{
-    log::{Outcome, ServiceName, SessionId},
+    log::{Epoch, Outcome, ServiceName, SessionId},
     store::{AfterAppend, Created, NewSession, PendingEnding, Seal, Store, StoreError},
 };
 use unbroken_postgres::{Postgres, PostgresOptions, tokio_postgres::Client};
@@ -47,6 +47,20 @@ impl Servers {
     pub(super) async fn number(&self, query: &str) -> Result<i64, Error> {
         let query = query.replace('@', &self.options.schema);
         Ok(self.client.query_one(&query, &[]).await?.get(0))
+    }
+
+    /// Confirms the delivery of the ending that the last epoch has sealed.
+    pub(super) async fn deliver(&self, store: &Postgres, id: &SessionId) -> Result<(), Error> {
+        let epoch = format!(
+            "SELECT counter, bits FROM {}.sessions WHERE id = $1",
+            self.options.schema
+        );
+        let row = self.client.query_one(&epoch, &[&id.as_str()]).await?;
+        let epoch = Epoch {
+            counter: row.get::<_, i64>(0).cast_unsigned(),
+            bits: row.get::<_, i64>(1).cast_unsigned(),
+        };
+        Ok(store.delivered(id, epoch).await?)
     }
 
     pub(super) async fn requests(&self) -> Result<i64, Error> {

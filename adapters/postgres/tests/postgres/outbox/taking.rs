@@ -145,8 +145,8 @@ async fn postponed(machine: Machine) -> Checked {
         assert_eq!(postponed.is_ok(), !fenced);
     }
     assert!(servers.one.endings(&service(), 10, HOUR).await?.is_empty());
-    servers.one.delivered(&id).await?;
-    servers.other.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
+    servers.deliver(&servers.other, &id).await?;
     for id in [&id, &SessionId::random()] {
         let late = servers.one.postpone_ending(id, 2, Duration::ZERO).await;
         assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
@@ -192,7 +192,7 @@ async fn without(machine: Machine) -> Checked {
     assert!(servers.one.endings(&service(), 10, HOUR).await?.is_empty());
     let late = servers.one.postpone_ending(&id, 0, HOUR).await;
     assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     assert_eq!(texts(&servers.one, &id).await?, ["a"]);
     // A repeated seal puts nothing into the outbox either.
     let id = SessionId::random();
@@ -202,7 +202,7 @@ async fn without(machine: Machine) -> Checked {
     let end = chunk(1, epoch, &["a"]);
     servers.one.append(&id, end.clone(), seal()).await?;
     take_one(&servers.one).await?;
-    servers.one.delivered(&id).await?;
+    servers.deliver(&servers.one, &id).await?;
     servers.one.append(&id, end, seal()).await?;
     assert!(servers.one.endings(&service(), 10, HOUR).await?.is_empty());
     Ok(())
