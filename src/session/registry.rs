@@ -117,6 +117,10 @@ impl Registry {
         !self.sweeping.swap(true, SeqCst)
     }
 
+    pub(super) fn is_sweeping(&self) -> bool {
+        self.sweeping.load(SeqCst)
+    }
+
     /// Marks the sweeper as ended, so that the next start or attach spawns another.
     pub(super) fn sweeper_ended(&self) {
         self.sweeping.store(false, SeqCst);

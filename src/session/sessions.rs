@@ -511,7 +511,9 @@ impl Sessions {
         }
         let (hooks, deliveries) = tokio::join!(
             self.shared.sealed_hooks.wait(HOOKS),
-            self.shared.outbox.finish(!hands_over, HOOKS),
+            self.shared
+                .outbox
+                .finish(!hands_over && self.shared.is_sweeping(), HOOKS),
         );
         if hooks + deliveries > 0 {
             tracing::warn!(

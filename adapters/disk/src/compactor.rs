@@ -108,7 +108,7 @@ impl Compactor {
                 self.taken.push((entry.clone(), session.mark_compacted()));
                 runs
             };
-            if let Some(at) = pending(batch, &entry)
+            if let Some(at) = batch.pending_entry(&entry)
                 && !batch.is_gone(at)
             {
                 for run in runs {
@@ -199,12 +199,6 @@ impl Compactor {
     }
 }
 
-/// Returns the index of this session in the batch, if its id still belongs to it.
-fn pending(batch: &mut WriteBatch, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
-    let at = batch.pending(&entry.id).ok()?;
-    (batch.at(at).number == entry.number).then_some(at)
-}
-
 /// The part of a session's frames in a segment that was written again.
 enum RewriteProgress {
     Done,
@@ -219,10 +213,10 @@ fn rewrite_session(
     entry: &Arc<TableEntry<DiskSession>>,
     segment: u32,
 ) -> RewriteProgress {
-    let Some(at) = pending(batch, entry) else {
+    let Some(at) = batch.pending_entry(entry) else {
         return RewriteProgress::Done;
     };
-    if batch.is_gone(at) {
+    if batch.is_over(at) {
         batch.bury(at);
         return RewriteProgress::Done;
     }

@@ -71,6 +71,8 @@ const APPEND: u8 = 3;
 const RUN: u8 = 4;
 const ANSWER: u8 = 5;
 const TOMBSTONE: u8 = 6;
+/// A base whose session has an outbox, for the time after the meta.
+const BASE_WITH_OUTBOX: u8 = 7;
 
 const CHECKSUM: usize = 4;
 const LENGTH: usize = 4;
@@ -122,9 +124,13 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     let kind = from.get_u8();
     let number = from.get_u64_le();
     let frame = match kind {
-        BASE => {
+        BASE | BASE_WITH_OUTBOX => {
             let id = string(&mut from)?.parse().ok()?;
-            let meta = meta(&mut from)?;
+            let mut meta = meta(&mut from)?;
+            if kind == BASE_WITH_OUTBOX {
+                meta.outbox = Some(span(&mut from)?);
+            }
+            let meta = Arc::new(meta);
             let request = bytes(&mut from)?;
             let answers = answers(&mut from)?;
             let machine = RawState(from);
@@ -146,6 +152,14 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     Some((number, frame))
 }
 
+/// Reads the request of this session from its base, if the frame is one.
+pub(crate) fn read_request(frame: &[u8], number: u64) -> Option<Bytes> {
+    match read(frame)? {
+        (owner, Frame::Base(base)) if owner == number => Some(Bytes::copy_from_slice(base.request)),
+        _ => None,
+    }
+}
+
 /// Reads the records of an extent of this session from its frame, if the frame has them.
 pub(crate) fn read_extent(frame: &[u8], number: u64, extent: &Extent) -> Option<Chunk> {
     let (owner, frame) = read(frame)?;
@@ -163,6 +177,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
     let start = to.len();
     to.put_bytes(0, CHECKSUM + LENGTH);
     to.put_u8(match body {
+        FrameBody::Base { meta, .. } if meta.outbox.is_some() => BASE_WITH_OUTBOX,
         FrameBody::Base { .. } => BASE,
         FrameBody::State(_) => STATE,
         FrameBody::Append(..) => APPEND,
@@ -180,6 +195,9 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
         } => {
             put_bytes(to, id.as_str().as_bytes());
             put_meta(to, meta);
+            if let Some(outbox) = meta.outbox {
+                put_span(to, outbox);
+            }
             put_bytes(to, request);
             put_answers(to, machine.answers());
             machine.encode(to);
@@ -310,15 +328,27 @@ fn put_meta(to: &mut Vec<u8>, meta: &SessionMeta) {
     to.put_u16_le(meta.format);
 }
 
-fn meta(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
-    Some(Arc::new(SessionMeta {
+/// Reads all but the outbox.
+fn meta(from: &mut &[u8]) -> Option<SessionMeta> {
+    Some(SessionMeta {
         owner: name(from).ok()?,
         chat: name(from).ok()?,
         service: string(from)?.try_into().ok()?,
         digest: Digest(take(from, 32)?.try_into().ok()?),
         format: from.try_get_u16_le().ok()?,
         outbox: None,
-    }))
+    })
+}
+
+fn put_span(to: &mut Vec<u8>, span: Duration) {
+    to.put_u64_le(span.as_secs());
+    to.put_u32_le(span.subsec_nanos());
+}
+
+fn span(from: &mut &[u8]) -> Option<Duration> {
+    let seconds = from.try_get_u64_le().ok()?;
+    let nanos = from.try_get_u32_le().ok()?;
+    (nanos < 1_000_000_000).then(|| Duration::new(seconds, nanos))
 }
 
 fn put_name(to: &mut Vec<u8>, name: Option<&str>) {

@@ -84,7 +84,8 @@ use crate::{
 /// * **A corrupt file.** A read of a damaged record returns [`StoreError::Corrupt`]; records before and
 ///   after it can be read. Damage to the last records can't be told from a crash: the log is shorter,
 ///   and positions beyond its end get [`StoreError::Rewound`]. Damage to the description of a session,
-///   which is stored before its records, loses the session.
+///   which is stored before its records, loses the session. Where it has the request of a session whose
+///   ending waits in the outbox, [`endings`](unbroken::store::Store::endings) leaves that ending out.
 /// * **A change of the host's clock.** The clock is read only when the store is opened, and its time
 ///   counts only if it is later than the last time in the files. Expiry is off by as much as the clock
 ///   was, and nothing else changes.
@@ -110,8 +111,9 @@ impl Disk {
     /// necessary.
     ///
     /// It reads every file in the directory. No session has a lease afterwards, so sessions that were
-    /// running when the store was last open can be claimed at once. Cancel safe: if the future is
-    /// dropped, the store closes again.
+    /// running when the store was last open can be claimed at once. An ending that was not delivered can be
+    /// taken at once too, under the next number of its delivery. Cancel safe: if the future is dropped, the
+    /// store closes again.
     ///
     /// # Errors
     ///

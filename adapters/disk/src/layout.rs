@@ -24,9 +24,10 @@ pub(crate) struct StoreLayout {
 /// |---|---|
 /// | 1 | |
 /// | 2 | tombstones are frames of their own; the state of a sealed session has the time of its seal |
+/// | 3 | the base of a session has the time for its ending in the outbox; the state of a sealed session has its ending |
 ///
 /// Each of them can be read as the next, since what is new has a kind or a bit of its own.
-pub(crate) const LATEST: u32 = 2;
+pub(crate) const LATEST: u32 = 3;
 /// The earliest layout that this version reads.
 const EARLIEST: u32 = 1;
 

@@ -54,7 +54,7 @@ fn this_version_writes_the_bytes_of_the_fixture_that_its_layout_has() {
     }
 }
 
-/// Makes a log of two batches with every kind of frame and every status.
+/// Makes a log of three batches with every kind of frame and every status.
 fn log() -> Vec<u8> {
     let mut frames = Vec::new();
     running(&mut frames);
@@ -68,6 +68,9 @@ fn log() -> Vec<u8> {
     merged(&mut frames);
     deleted(&mut frames);
     log.extend(batch(2, &frames));
+    frames.clear();
+    endings(&mut frames);
+    log.extend(batch(3, &frames));
     log
 }
 
@@ -142,7 +145,38 @@ fn deleted(to: &mut Vec<u8>) {
     frame::write(to, number, &FrameBody::Tombstone(&left));
 }
 
+/// Writes sessions with an outbox: one that runs, and three that have ended. The ending of the first of these
+/// was taken twice, that of the second is delivered, and the third is deleted.
+fn endings(to: &mut Vec<u8>) {
+    for number in 22..=25 {
+        let mut machine = with_outbox(number, Some(KEEP));
+        base(to, number, &machine, b"a request");
+        if number == 22 {
+            continue;
+        }
+        let seal = Seal::new(Outcome::Complete, KEEP).summary("a summary".into());
+        append(to, number, &mut machine, &["z"], AfterAppend::Seal(seal));
+        if number == 25 {
+            assert!(machine.delete(DeleteMode::Now, NOW).unwrap());
+            base(to, number, &machine, b"");
+            continue;
+        }
+        for _ in 0..2 {
+            assert!(machine.take_ending(Duration::ZERO, NOW).is_some());
+            frame::write(to, number, &FrameBody::State(&machine));
+        }
+        if number == 24 {
+            assert!(machine.ending_delivered());
+            frame::write(to, number, &FrameBody::State(&machine));
+        }
+    }
+}
+
 fn created(number: u64) -> SessionMachine {
+    with_outbox(number, None)
+}
+
+fn with_outbox(number: u64, outbox: Option<Duration>) -> SessionMachine {
     let is_odd = number % 2 == 1;
     let new = NewSession {
         meta: Arc::new(SessionMeta {
@@ -151,7 +185,7 @@ fn created(number: u64) -> SessionMachine {
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
             format: 1,
-            outbox: None,
+            outbox,
         }),
         request: Bytes::new(),
         token: Token(7),

@@ -25,6 +25,8 @@
 //! from the disk, off the runtime's workers.
 //!
 //! A session that was deleted or swept is replaced by a frame with its tombstone, which needs no other.
+//! While the ending of a deleted session waits in the outbox, it is replaced by a frame with its state, in
+//! which the ending is.
 //! A session that has ended, or has many small extents, is written once more in one place. Space is
 //! given back by whole files, from the oldest on: while more bytes are dead than live, the frames of the
 //! oldest file that are still needed are written again at the end. The directory takes at most about
@@ -40,6 +42,7 @@
 //! why it is built on none. `benches/disk` is the program that measures it.
 
 mod batch_header;
+mod burial;
 mod compactor;
 mod error;
 mod files;
@@ -54,6 +57,7 @@ mod live_bytes;
 mod location;
 mod lock;
 mod options;
+mod outbox;
 mod pending;
 mod read;
 mod recover;

@@ -23,8 +23,8 @@ pub(crate) struct PendingSession {
     pub(crate) machine: SessionMachine,
     pub(crate) changes: Vec<FrameChange>,
     pub(crate) wake: WakeScope,
-    /// True if the session has another status than before.
-    pub(crate) status_changed: bool,
+    /// True if the session has another status than before, or its ending another place in the outbox.
+    pub(crate) index_changed: bool,
     /// The end of a session that was deleted or has expired.
     pub(crate) burial: Option<Burial>,
 }
@@ -60,7 +60,7 @@ impl PendingSession {
             machine,
             changes: Vec::new(),
             wake: WakeScope::None,
-            status_changed: false,
+            index_changed: false,
             burial: None,
         }
     }
@@ -106,7 +106,7 @@ impl PendingSession {
             index.insert_numbered(self.number, &self.id, session)
         };
         match self.burial {
-            None if self.status_changed => table.update(&entry),
+            None if self.index_changed => table.update(&entry),
             None => {}
             Some(burial) => {
                 live_bytes.update(entry.lock().live_bytes(), 0);

@@ -84,6 +84,18 @@ impl DiskSession {
                 self.answers.push(location);
             }
         }
+        if self.machine.is_deleted() {
+            self.discard_records();
+        }
+    }
+
+    /// Drops the locations of the records, whose frames are no longer needed. The session stays as long as
+    /// its ending is in the outbox.
+    fn discard_records(&mut self) {
+        for extent in std::mem::take(&mut self.extents) {
+            self.live_bytes -= u64::from(extent.location.len);
+        }
+        self.epochs = Vec::new();
     }
 
     /// Drops the locations of the answers, whose frames are no longer needed.

@@ -2,11 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use unbroken::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -148,6 +148,33 @@ impl Store for Disk {
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         Box::pin(async move { Ok(self.table.orphans(limit)) })
+    }
+
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        Box::pin(self.take_endings(service, limit, lease))
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        self.write(move |batch| batch.postpone_ending(&id, delivery, by))
+    }
+
+    fn delivered<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        self.write(move |batch| {
+            batch.deliver_ending(&id);
+            Ok(())
+        })
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

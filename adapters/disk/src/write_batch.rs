@@ -17,10 +17,10 @@ use unbroken::{
 
 use crate::{
     batch_header::BatchHeader,
-    frame::{self, Frame, FrameBody, TombstoneFrame},
+    frame::{self, FrameBody},
     live_bytes::{LiveBytes, TombstoneLocation},
     location::{Extent, FrameChange, FrameLocation, PENDING},
-    pending::{Burial, CompactionQueue, PendingSession, WakeScope},
+    pending::{CompactionQueue, PendingSession, WakeScope},
     segments::SegmentFiles,
     session::{DiskSession, DiskTable},
 };
@@ -29,17 +29,17 @@ use crate::{
 /// that describe the changes.
 pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
-    table: DiskTable,
-    opened: Arc<SegmentFiles>,
+    pub(crate) table: DiskTable,
+    pub(crate) opened: Arc<SegmentFiles>,
     live_bytes: LiveBytes,
     max_append_bytes: usize,
     sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
     // Tombstones that were written again: the id and number of each.
-    moved: Vec<(SessionId, u64, FrameLocation)>,
+    pub(crate) moved: Vec<(SessionId, u64, FrameLocation)>,
     last_number: u64,
     // An empty header, and the frames.
-    buffer: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// The most bytes of a request, so that a frame and a batch have less than 4 GiB.
@@ -160,7 +160,7 @@ impl WriteBatch {
         if !effect.is_new {
             return Ok(effect.appended);
         }
-        pending.status_changed |= effect.status_changed;
+        pending.index_changed |= effect.status_changed;
         pending.wake = pending.wake.max(if pending.machine.is_sealed() {
             WakeScope::All
         } else {
@@ -227,95 +227,15 @@ impl WriteBatch {
         let pending = &mut self.sessions[at];
         if pending.machine.delete(how, self.now)? {
             pending.wake = WakeScope::All;
-            self.bury(at);
+            if pending.machine.has_ending(self.now) {
+                // What remains is a session without records and request, which holds the ending.
+                pending.index_changed = true;
+                self.write_base(at, &Bytes::new());
+            } else {
+                self.bury(at);
+            }
         }
         Ok(())
-    }
-
-    /// Replaces expired sessions by their tombstones, and drops tombstones that are over.
-    pub(crate) fn sweep(&mut self, limit: usize) -> usize {
-        let (mut swept, mut after) = (0, None);
-        while swept < limit {
-            let next = self.table.index().due_after(after, self.now);
-            let Some((key, entry)) = next else {
-                break;
-            };
-            after = Some(key);
-            if self.by_id.contains_key(&entry.id) {
-                // The batch has a later state of it.
-                continue;
-            }
-            let machine = entry.lock().machine.clone();
-            if machine.check_present(self.now).is_ok() {
-                // A hold has moved the expiry.
-                self.table.update(&entry);
-                continue;
-            }
-            let (id, number) = (entry.id.clone(), entry.number);
-            let at = self.add(PendingSession::new(&id, number, Some(entry), machine));
-            self.bury(at);
-            swept += 1;
-        }
-        swept + self.table.index().sweep_tombstones(limit - swept, self.now)
-    }
-
-    /// Writes the tombstone of a session that was deleted or has expired. No other frame of the session
-    /// is needed any more.
-    pub(crate) fn bury(&mut self, at: usize) {
-        let pending = &mut self.sessions[at];
-        if pending.burial.is_some() {
-            return;
-        }
-        pending.burial = match pending.machine.check_present(self.now) {
-            Ok(()) => None,
-            Err(StoreError::Gone(tombstone)) => {
-                let left = TombstoneFrame {
-                    id: pending.id.clone(),
-                    tombstone,
-                    until: pending.machine.tombstone_until().unwrap_or(self.now),
-                };
-                let body = FrameBody::Tombstone(&left);
-                let location = put_frame(&mut self.buffer, pending.number, &body);
-                Some(Burial::Tombstone(location))
-            }
-            Err(_) => Some(Burial::Nothing),
-        };
-    }
-
-    /// Returns true if the session was deleted or has expired.
-    pub(crate) fn is_gone(&self, at: usize) -> bool {
-        self.sessions[at].machine.check_present(self.now).is_err()
-    }
-
-    /// Returns the ids of the tombstones in this segment.
-    pub(crate) fn tombstones_in(&self, segment: u32) -> VecDeque<SessionId> {
-        let index = self.table.index();
-        let all = index.tombstones();
-        all.filter(|left| left.data.segment() == segment)
-            .map(|left| left.id.clone())
-            .collect()
-    }
-
-    /// Writes a tombstone again, if it lies in this segment and is not over.
-    pub(crate) fn move_tombstone(&mut self, id: &SessionId, segment: u32) {
-        let found = {
-            let index = self.table.index();
-            let left = index.tombstone(id);
-            left.filter(|left| left.data.segment() == segment && left.until > self.now)
-                .map(|left| {
-                    let frame = TombstoneFrame {
-                        id: left.id.clone(),
-                        tombstone: left.tombstone.clone(),
-                        until: left.until,
-                    };
-                    (left.number, frame)
-                })
-        };
-        if let Some((number, frame)) = found {
-            let body = FrameBody::Tombstone(&frame);
-            let location = put_frame(&mut self.buffer, number, &body);
-            self.moved.push((frame.id, number, location));
-        }
     }
 
     /// Returns the index of the session with this id in the batch, and adds it if necessary.
@@ -328,7 +248,13 @@ impl WriteBatch {
         Ok(self.add(PendingSession::new(id, entry.number, Some(entry), machine)))
     }
 
-    fn add(&mut self, pending: PendingSession) -> usize {
+    /// Returns the index of this session in the batch, if its id still belongs to it.
+    pub(crate) fn pending_entry(&mut self, entry: &TableEntry<DiskSession>) -> Option<usize> {
+        let at = self.pending(&entry.id).ok()?;
+        (self.at(at).number == entry.number).then_some(at)
+    }
+
+    pub(crate) fn add(&mut self, pending: PendingSession) -> usize {
         let at = self.sessions.len();
         self.by_id.insert(pending.id.clone(), at);
         self.sessions.push(pending);
@@ -337,6 +263,15 @@ impl WriteBatch {
 
     pub(crate) fn at(&self, pending: usize) -> &PendingSession {
         &self.sessions[pending]
+    }
+
+    pub(crate) fn at_mut(&mut self, pending: usize) -> &mut PendingSession {
+        &mut self.sessions[pending]
+    }
+
+    /// Returns true if the batch has a later state of the session that has this id in the table.
+    pub(crate) fn has_changed(&self, id: &SessionId) -> bool {
+        self.by_id.contains_key(id)
     }
 
     pub(crate) fn write_state(&mut self, at: usize) {
@@ -371,10 +306,12 @@ impl WriteBatch {
 
     /// Writes the base of a session once more. Returns false if its request can't be read.
     pub(crate) fn move_base(&mut self, at: usize) -> bool {
-        let request = if self.sessions[at].machine.is_sealed() {
-            Some(Bytes::new())
-        } else {
+        let machine = &self.sessions[at].machine;
+        let may_be_asked_for = !machine.is_sealed() || machine.has_ending(self.now);
+        let request = if may_be_asked_for && !machine.is_deleted() {
             self.request(at)
+        } else {
+            Some(Bytes::new())
         };
         if let Some(request) = &request {
             self.write_base(at, request);
@@ -400,12 +337,7 @@ impl WriteBatch {
         } else {
             self.opened.read(location).ok()?
         };
-        match frame::read(&bytes)? {
-            (number, Frame::Base(base)) if number == pending.number => {
-                Some(Bytes::copy_from_slice(base.request))
-            }
-            _ => None,
-        }
+        frame::read_request(&bytes, pending.number)
     }
 
     /// Returns the records of an extent, if they can be read.
@@ -455,7 +387,7 @@ impl WriteBatch {
 }
 
 /// Appends a frame to the buffer of a batch.
-fn put_frame(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
+pub(crate) fn put_frame(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
     let at = u32::try_from(buffer.len()).expect("a batch has less than 4 GiB");
     FrameLocation {
         segment: PENDING,

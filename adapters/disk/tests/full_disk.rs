@@ -217,7 +217,7 @@ async fn filled_by_itself(path: PathBuf) {
             for lsn in 1..=10 {
                 append(&store, &id, epoch, lsn, AfterAppend::Streaming).await?;
             }
-            append(&store, &id, epoch, 11, seal).await
+            append(&store, &id, epoch, 11, seal.clone()).await
         };
         if let Err(error) = filled.await {
             break error;

@@ -14,22 +14,25 @@ use crate::log::ServiceName;
 pub(in crate::session) struct OutboxDeliveries {
     handlers: Mutex<HashMap<ServiceName, Arc<dyn EndingHandler>>>,
     sealed: Notify,
-    progress: watch::Sender<DeliveryCounts>,
+    counts: watch::Sender<DeliveryCounts>,
 }
 
 /// The deliveries of this server at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 struct DeliveryCounts {
     running: usize,
-    // True while endings are taken, at intervals.
-    looks: bool,
-    // The number of times that the store was asked and had nothing to deliver now.
-    idle_rounds: u64,
+    // The number of rounds that have begun.
+    rounds: u64,
+    // The last round in which the store had nothing to deliver now.
+    idle: u64,
     stopped: bool,
 }
 
 /// A round in which the store is asked for endings.
-pub(super) struct DeliveryRound(RunningDelivery);
+pub(super) struct DeliveryRound {
+    number: u64,
+    counted: RunningDelivery,
+}
 
 /// A delivery that runs, and is counted.
 pub(super) struct RunningDelivery(watch::Sender<DeliveryCounts>);
@@ -39,7 +42,7 @@ impl OutboxDeliveries {
         Self {
             handlers: Mutex::default(),
             sealed: Notify::new(),
-            progress: watch::Sender::default(),
+            counts: watch::Sender::default(),
         }
     }
 
@@ -71,56 +74,58 @@ impl OutboxDeliveries {
     }
 
     pub(super) fn begin(&self) -> RunningDelivery {
-        self.progress.send_modify(|it| it.running += 1);
-        RunningDelivery(self.progress.clone())
+        self.counts.send_modify(|it| it.running += 1);
+        RunningDelivery(self.counts.clone())
     }
 
     /// Begins a round, which counts as a delivery. `None` once this server takes no more endings.
     pub(super) fn begin_round(&self) -> Option<DeliveryRound> {
-        let mut begun = false;
-        self.progress.send_modify(|it| {
-            begun = !it.stopped;
-            it.looks = begun;
-            it.running += usize::from(begun);
+        let mut number = None;
+        self.counts.send_modify(|it| {
+            if !it.stopped {
+                it.rounds += 1;
+                it.running += 1;
+                number = Some(it.rounds);
+            }
         });
-        begun.then(|| DeliveryRound(RunningDelivery(self.progress.clone())))
+        let counted = |number| DeliveryRound {
+            number,
+            counted: RunningDelivery(self.counts.clone()),
+        };
+        number.map(counted)
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.progress.borrow().stopped
+        self.counts.borrow().stopped
     }
 
     /// Delivers what this server has to, for this time at most, then stops and drops the handlers. With
-    /// `drain` it goes on until the store has nothing to deliver now; otherwise it takes no more, and
+    /// `drain`, which needs a running sweeper, it goes on until the store has nothing to deliver now; otherwise it takes no more, and
     /// other servers deliver it. Returns the number of deliveries that still run.
     pub(in crate::session) async fn finish(&self, drain: bool, at_most: Duration) -> usize {
         let has_handlers = !self.lock().is_empty();
-        let mut progress = self.progress.subscribe();
-        // A round that is under way may have asked before the last seal.
-        let rounds = self.progress.borrow().idle_rounds + 2;
-        let drained = |it: &DeliveryCounts| {
-            let over = it.stopped || !it.looks || it.idle_rounds >= rounds && it.running == 0;
-            if !over {
-                self.wake();
-            }
-            over
-        };
+        let mut counts = self.counts.subscribe();
+        // A round that is under way may have asked before the last seal. The next one begins at once, and others
+        // whenever a delivery is done.
+        let begun = self.counts.borrow().rounds;
+        let drained = |it: &DeliveryCounts| it.stopped || it.idle > begun && it.running == 0;
+        self.wake();
         let finished = async {
             if drain && has_handlers {
-                let _ = progress.wait_for(drained).await;
+                let _ = counts.wait_for(drained).await;
             }
-            self.progress.send_modify(|it| it.stopped = true);
-            let _ = progress.wait_for(|it| it.running == 0).await;
+            self.counts.send_modify(|it| it.stopped = true);
+            let _ = counts.wait_for(|it| it.running == 0).await;
         };
         let timely = tokio::time::timeout(at_most, finished).await.is_ok();
-        self.progress.send_modify(|it| it.stopped = true);
+        self.counts.send_modify(|it| it.stopped = true);
         self.wake();
         let handlers = std::mem::take(&mut *self.lock());
         drop(handlers);
         if timely {
             0
         } else {
-            self.progress.borrow().running
+            self.counts.borrow().running
         }
     }
 
@@ -133,8 +138,10 @@ impl OutboxDeliveries {
 
 impl DeliveryRound {
     pub(super) fn end(self, had_some: bool) {
-        let progress = &self.0.0;
-        progress.send_modify(|it| it.idle_rounds += u64::from(!had_some));
+        if !had_some {
+            let counts = &self.counted.0;
+            counts.send_modify(|it| it.idle = self.number);
+        }
     }
 }
 
@@ -147,7 +154,7 @@ impl Drop for RunningDelivery {
 impl fmt::Debug for OutboxDeliveries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutboxDeliveries")
-            .field("progress", &*self.progress.borrow())
+            .field("counts", &*self.counts.borrow())
             .finish_non_exhaustive()
     }
 }

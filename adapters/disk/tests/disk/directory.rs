@@ -36,6 +36,12 @@ impl Directory {
         logs
     }
 
+    /// Returns true if a log has this text.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+        self.logs().iter().any(|log| holds(fs::read(log).unwrap()))
+    }
+
     /// Copies the directory as it is, as after the death of its process.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();

@@ -6,8 +6,8 @@ use unbroken::{
         Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName, SessionId,
     },
     store::{
-        AfterAppend, Appended, Created, NewSession, Seal, SessionMeta, Store, StoreError, StoreExt,
-        Token,
+        AfterAppend, Appended, Created, DeleteMode, NewSession, Seal, SessionMeta, Store,
+        StoreError, StoreExt, Token,
     },
 };
 use unbroken_disk::{Disk, DiskOptions};
@@ -39,8 +39,29 @@ pub(crate) fn new_session() -> NewSession {
     }
 }
 
+/// A session whose ending stays in the outbox for a day.
+pub(crate) fn new_session_with_outbox() -> NewSession {
+    let new = new_session();
+    let meta = SessionMeta {
+        outbox: Some(24 * HOUR),
+        ..(*new.meta).clone()
+    };
+    NewSession {
+        meta: Arc::new(meta),
+        ..new
+    }
+}
+
 pub(crate) async fn create(store: &Disk, id: &SessionId) -> Result<Epoch, StoreError> {
-    match store.create(id, new_session()).await? {
+    create_as(store, id, new_session()).await
+}
+
+pub(crate) async fn create_as(
+    store: &Disk,
+    id: &SessionId,
+    new: NewSession,
+) -> Result<Epoch, StoreError> {
+    match store.create(id, new).await? {
         Created::Created(epoch) => Ok(epoch),
         Created::Exists(state) => panic!("a random id is taken: {state:?}"),
     }
@@ -97,5 +118,18 @@ pub(crate) async fn texts(store: &Disk, id: &SessionId) -> Result<Vec<String>, S
         if page.state.tail == after.lsn {
             return Ok(texts);
         }
+    }
+}
+
+/// Fills the files and has all dead bytes in them removed.
+pub(crate) async fn compact(store: &Disk) {
+    let (id, epoch) = create_session(store).await;
+    let text = "x".repeat(30_000);
+    for lsn in 1..=20 {
+        push(store, &id, lsn, epoch, &[&text]).await.unwrap();
+    }
+    store.delete(&id, DeleteMode::Now).await.unwrap();
+    for _ in 0..100 {
+        store.sweep(100).await.unwrap();
     }
 }

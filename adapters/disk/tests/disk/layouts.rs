@@ -9,14 +9,14 @@ use std::{
 };
 
 use unbroken::{
-    log::{ErrorCode, Outcome, SessionId, Status},
+    log::{ErrorCode, Outcome, ServiceName, SessionId, Status},
     store::{AbortRequest, Store, StoreError, StoreExt, StoredAnswer},
 };
 use unbroken_disk::{Disk, DiskOpenError, DiskOptions};
 
 use crate::{
     directory::Directory,
-    fixture::{claim, create_session, push, texts},
+    fixture::{HOUR, claim, create_session, push, texts},
 };
 
 /// A moment after the last write of all fixtures.
@@ -46,55 +46,69 @@ fn id(number: u64) -> SessionId {
     format!("a-session-of-a-fixture-{number}").parse().unwrap()
 }
 
+fn service() -> ServiceName {
+    ServiceName::new("a service")
+}
+
 fn layout(directory: &Directory) -> String {
     fs::read_to_string(directory.path().join("layout")).unwrap()
 }
 
 #[tokio::test]
 async fn a_directory_of_the_latest_layout_has_everything_that_was_stored() {
-    let directory = copy(2);
-    for _ in 0..2 {
+    let directory = copy(3);
+    for delivery in [1, 2] {
         let store = open(&directory).await;
         check_running(&store, "\0yes").await;
         check_sealed(&store, Some(Duration::from_secs(60))).await;
         check_merged(&store).await;
         let gone = store.state(&id(21)).await;
         assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+        check_endings(&store, delivery).await;
         store.close().await;
     }
 }
 
 #[tokio::test]
 async fn a_directory_of_an_earlier_layout_is_read_and_gets_the_latest_number() {
-    let directory = copy(1);
-    assert!(layout(&directory).starts_with("unbroken 1 "));
-    let salt = layout(&directory)["unbroken 1 ".len()..].to_owned();
-    let store = open(&directory).await;
-    check_running(&store, "yes").await;
-    check_sealed(&store, None).await;
-    let gone = store.state(&id(21)).await;
-    assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
-    assert_eq!(layout(&directory), format!("unbroken 2 {salt}"));
-    let (new, epoch) = create_session(&store).await;
-    push(&store, &new, 1, epoch, &["new"]).await.unwrap();
-    store.close().await;
+    let earlier = [
+        (1, "yes", None),
+        (2, "\0yes", Some(Duration::from_secs(60))),
+    ];
+    for (number, answer, ended) in earlier {
+        let directory = copy(number);
+        let former = format!("unbroken {number} ");
+        let salt = layout(&directory).strip_prefix(&former).unwrap().to_owned();
+        let store = open(&directory).await;
+        check_running(&store, answer).await;
+        check_sealed(&store, ended).await;
+        let gone = store.state(&id(21)).await;
+        assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+        assert_eq!(store.state(&id(2)).await.unwrap().meta.outbox, None);
+        let endings = store.endings(&service(), 99, HOUR).await.unwrap();
+        assert!(endings.is_empty(), "{endings:?}");
+        assert_eq!(layout(&directory), format!("unbroken 3 {salt}"));
+        let (new, epoch) = create_session(&store).await;
+        push(&store, &new, 1, epoch, &["new"]).await.unwrap();
+        store.close().await;
 
-    let store = open(&directory).await;
-    check_running(&store, "yes").await;
-    check_sealed(&store, None).await;
-    assert_eq!(texts(&store, &new).await.unwrap(), ["new"]);
-    let owner = claim(&store, &id(1)).await;
-    push(&store, &id(1), 5, owner, &["e"]).await.unwrap();
-    assert_eq!(
-        texts(&store, &id(1)).await.unwrap(),
-        ["a", "", "c", "d", "e"]
-    );
+        let store = open(&directory).await;
+        check_running(&store, answer).await;
+        check_sealed(&store, ended).await;
+        assert_eq!(texts(&store, &new).await.unwrap(), ["new"]);
+        let owner = claim(&store, &id(1)).await;
+        push(&store, &id(1), 5, owner, &["e"]).await.unwrap();
+        assert_eq!(
+            texts(&store, &id(1)).await.unwrap(),
+            ["a", "", "c", "d", "e"]
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_directory_of_an_unknown_layout_is_refused_in_words_and_left_as_it_is() {
-    for unknown in ["unbroken 3 0123456789abcdef\n", "unbroken 0 1\n", "x", ""] {
-        let directory = copy(2);
+    for unknown in ["unbroken 4 0123456789abcdef\n", "unbroken 0 1\n", "x", ""] {
+        let directory = copy(3);
         fs::write(directory.path().join("layout"), unknown).unwrap();
         let log = fs::read(&directory.logs()[0]).unwrap();
         let opened = Disk::open(directory.path(), DiskOptions::new()).await;
@@ -154,4 +168,30 @@ async fn check_merged(store: &Disk) {
     assert_eq!(state.meta.owner, None);
     let answers = store.answers(&id, 0).await.unwrap();
     assert_eq!(answers, [StoredAnswer::new("a question", "no")]);
+}
+
+/// Checks a session with an outbox that runs, and three that have ended. The pending endings were taken so often,
+/// and this time, since the fixture was made.
+async fn check_endings(store: &Disk, delivery: u32) {
+    let keep = Duration::from_secs(2_000_000_000);
+    let running = store.state(&id(22)).await.unwrap();
+    assert_eq!(running.meta.outbox, Some(keep));
+    assert_eq!(running.status, Status::Streaming);
+    let delivered = store.state(&id(24)).await.unwrap();
+    assert_eq!(delivered.status, Status::Ended(Outcome::Complete));
+    let gone = store.state(&id(25)).await;
+    assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+
+    let endings = store.endings(&service(), 99, HOUR).await.unwrap();
+    let found = endings.iter().map(|ending| {
+        assert_eq!(ending.summary, "a summary");
+        assert_eq!(ending.state.meta.outbox, Some(keep));
+        let request = std::str::from_utf8(&ending.request).unwrap();
+        (ending.id.clone(), ending.delivery, ending.deleted, request)
+    });
+    let expected = [
+        (id(23), 2 + delivery, false, "a request"),
+        (id(25), delivery, true, ""),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected);
 }

@@ -10,6 +10,8 @@ mod conformance;
 mod corruption;
 mod crash;
 mod directory;
+mod endings;
+mod endings_crash;
 mod faults;
 mod faulty_io;
 mod fixture;

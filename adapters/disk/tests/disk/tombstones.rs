@@ -1,6 +1,6 @@
 //! Tombstones: what they keep, how many there are, and that they outlive compaction and the process.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use unbroken::{
     log::{ChatId, Digest, Owner, ServiceName, SessionId},
@@ -10,7 +10,7 @@ use unbroken_disk::{Disk, DiskOptions};
 
 use crate::{
     directory::Directory,
-    fixture::{HOUR, chunk, create_session, new_session, open, push, seal},
+    fixture::{HOUR, chunk, compact, create_session, new_session, open, push, seal},
 };
 
 async fn create(store: &Disk, meta: SessionMeta) -> SessionId {
@@ -47,27 +47,6 @@ async fn words(store: &Disk, ids: &[SessionId]) -> Vec<&'static str> {
     words
 }
 
-/// Fills the files and has all dead bytes in them removed.
-async fn compact(store: &Disk) {
-    let (id, epoch) = create_session(store).await;
-    let text = "x".repeat(30_000);
-    for lsn in 1..=20 {
-        push(store, &id, lsn, epoch, &[&text]).await.unwrap();
-    }
-    store.delete(&id, DeleteMode::Now).await.unwrap();
-    for _ in 0..100 {
-        store.sweep(100).await.unwrap();
-    }
-}
-
-fn holds(directory: &Directory, text: &str) -> bool {
-    let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|it| it == text.as_bytes());
-    directory
-        .logs()
-        .iter()
-        .any(|log| holds(fs::read(log).unwrap()))
-}
-
 #[tokio::test]
 async fn a_tombstone_keeps_its_owner_and_digest_through_compaction_and_a_restart() {
     let directory = Directory::new();
@@ -98,9 +77,9 @@ async fn a_tombstone_keeps_its_owner_and_digest_through_compaction_and_a_restart
         "the-record-of-it",
         "a request",
     ] {
-        assert!(!holds(&directory, text), "the files still hold {text:?}");
+        assert!(!directory.holds(text), "the files still hold {text:?}");
     }
-    assert!(holds(&directory, owner.as_str()));
+    assert!(directory.holds(owner.as_str()));
     store.close().await;
 
     let store = open(&directory).await;
