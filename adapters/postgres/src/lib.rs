@@ -57,6 +57,16 @@
 //! a sweep removes the oldest beyond
 //! [`max_tombstones`](field@PostgresOptions::max_tombstones). The id of a removed tombstone is free again.
 //!
+//! # Outbox
+//!
+//! The seal writes the entry of an ending into the row of its session, and keeps the request. A look for endings
+//! reads a range of one index by service and time, and leases up to 64 in one statement, which skips the rows that
+//! another server is taking. It takes as many as have 512 KiB with their requests, but at least one.
+//!
+//! A session whose ending waits is kept for as long. If it is deleted meanwhile, its row keeps the chat, the
+//! service and the summary until the delivery, or until a sweep after the time of the ending. A sweep removes no such
+//! tombstone before that, however many there are.
+//!
 //! # Waking
 //!
 //! A `NOTIFY` takes a lock of the whole database at commit, so none is part of a write. After its commit
@@ -111,8 +121,10 @@ mod list_statement;
 mod listen;
 mod migrate;
 mod options;
+mod outbox;
 mod postgres;
 mod read;
+mod request;
 mod row;
 mod sql;
 mod store;

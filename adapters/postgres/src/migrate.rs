@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
     (3, include_str!("migrations/0003.sql")),
+    (4, include_str!("migrations/0004.sql")),
 ];
 
 /// Migrates the schema to the version that this library needs.
@@ -104,10 +105,11 @@ mod tests {
 
     #[test]
     fn a_migration_is_never_changed_or_removed() {
-        let known: [(i32, u64); 3] = [
+        let known: [(i32, u64); 4] = [
             (1, 0xae6a_dadb_86dc_c2aa),
             (2, 0x6e2b_fe38_472e_ed1f),
             (3, 0x2514_8b1b_542a_3005),
+            (4, 0x5750_71d2_9a15_02fa),
         ];
         let found: Vec<_> = MIGRATIONS
             .iter()

@@ -27,12 +27,14 @@ pub(crate) struct SessionRow {
     keep_until: i64,
     now: i64,
     pub(crate) answers: u32,
+    deleted: bool,
+    ending_until: Option<i64>,
 }
 
 /// The number of columns of a session's row.
-pub(crate) const COLUMNS: usize = 27;
+pub(crate) const COLUMNS: usize = 29;
 
-type RowError = Box<dyn Error + Sync + Send>;
+pub(crate) type RowError = Box<dyn Error + Sync + Send>;
 
 impl SessionRow {
     /// Decodes the columns, which every statement returns in the same order.
@@ -53,6 +55,11 @@ impl SessionRow {
         Self::read(row).map_err(unreadable)
     }
 
+    /// Decodes the columns of a session whose ending waits for its delivery, also if it was deleted.
+    pub(crate) fn of_ending(row: &Row) -> Result<Self, RowError> {
+        Self::read(row)
+    }
+
     fn read(row: &Row) -> Result<Self, RowError> {
         let aborted: bool = row.try_get(18)?;
         let reason: Option<&[u8]> = row.try_get(19)?;
@@ -66,6 +73,7 @@ impl SessionRow {
                 service: text(row.try_get(4)?)?.try_into()?,
                 digest: digest(row)?,
                 format: row.try_get::<_, i32>(6)?.try_into()?,
+                outbox: row.try_get::<_, Option<i64>>(27)?.map(span),
             }),
             created: row.try_get(7)?,
             token: Token(u128::from_be_bytes(row.try_get::<_, &[u8]>(8)?.try_into()?)),
@@ -80,6 +88,8 @@ impl SessionRow {
             keep_until: row.try_get(22)?,
             now: row.try_get(25)?,
             answers: row.try_get::<_, i32>(26)?.try_into()?,
+            deleted: row.try_get::<_, Option<i64>>(23)?.is_some(),
+            ending_until: row.try_get(28)?,
         })
     }
 
@@ -105,6 +115,17 @@ impl SessionRow {
     pub(crate) fn expires_in(&self) -> Option<Duration> {
         self.is_sealed()
             .then(|| span(self.keep_until.saturating_sub(self.now)))
+    }
+
+    /// Returns true if the session was deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Returns the time until the ending is dropped.
+    pub(crate) fn ending_expires_in(&self) -> Duration {
+        let until = self.ending_until.unwrap_or(self.now);
+        span(until.saturating_sub(self.now))
     }
 
     pub(crate) fn state(&self) -> SessionState {
@@ -149,7 +170,12 @@ fn gone(row: &Row) -> Result<Option<StoreError>, RowError> {
     let Some(gone) = deleted.or(expired.then_some(keep_until)) else {
         return Ok(None);
     };
-    if gone.saturating_add(tombstone) <= now {
+    // The tombstone lasts while the ending waits for its delivery.
+    let ending_until: Option<i64> = row.try_get(28)?;
+    let over = gone
+        .saturating_add(tombstone)
+        .max(ending_until.unwrap_or(i64::MIN));
+    if over <= now {
         return Ok(Some(StoreError::NotFound));
     }
     Ok(Some(StoreError::Gone(Tombstone {

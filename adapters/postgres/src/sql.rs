@@ -33,7 +33,12 @@ pub(crate) struct Statements {
     pub(crate) read: Statement,
     pub(crate) of_chat: Statement,
     pub(crate) orphans: Statement,
+    pub(crate) endings: Statement,
+    pub(crate) postpone: Statement,
+    pub(crate) ending: Statement,
+    pub(crate) delivered: Statement,
     pub(crate) sweep: Statement,
+    pub(crate) drop_endings: Statement,
     pub(crate) evict: Statement,
     pub(crate) notify: Statement,
 }
@@ -42,7 +47,7 @@ pub(crate) struct Statements {
 const STATE: &str = "s.number, s.id, s.owner, s.chat, s.service, s.digest, s.format, s.created, \
     s.token, s.counter, s.bits, s.attempts, s.tail, s.tail_counter, s.tail_bits, s.waiting, \
     s.kind, s.code, s.aborted, s.abort_reason, s.lease, s.lease_until, s.keep_until, s.deleted, \
-    s.tombstone, @NOW, cardinality(s.answers)";
+    s.tombstone, @NOW, cardinality(s.answers), s.outbox, s.ending_until";
 
 /// The present time. The statement may have waited for a lock since its start.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
@@ -55,7 +60,15 @@ const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NO
 
 /// Empties a session that becomes a tombstone. Of what clients chose, its id and its owner stay.
 const EMPTY: &str = "chat = NULL, service = '', abort_reason = NULL, holds = '{}', answers = '{}', \
-    answered = 0, tombstone_number = nextval('@S.tombstone_numbers')";
+    answered = 0, @NO_ENDING, tombstone_number = nextval('@S.tombstone_numbers')";
+
+/// True for each row, at a cost that rules out every plan which would evaluate it for more rows than it needs. A
+/// plan that was made while the table was small would walk it later.
+const COSTLY: &str = "@S.costly(s.digest) <> ''";
+
+/// Removes the ending from the outbox.
+const NO_ENDING: &str =
+    "ending_due = NULL, ending_until = NULL, retained_until = NULL, deliveries = 0, summary = NULL";
 
 const BOOL: Type = Type::BOOL;
 const INT2: Type = Type::INT2;
@@ -78,6 +91,7 @@ impl Statements {
                 CREATE,
                 &[
                     TEXT, BYTEA, BYTEA, BYTEA, BYTEA, INT4, BYTEA, INT8, INT8, INT8, INT8, BYTEA,
+                    INT8,
                 ],
             ),
             bury: make(BURY, &[TEXT]),
@@ -96,7 +110,9 @@ impl Statements {
             append: make(APPEND, &[TEXT, INT8, INT8, INT8, INT8, BOOL, BYTEA, BYTEA]),
             seal: make(
                 SEAL,
-                &[TEXT, INT8, INT8, INT8, INT8, INT2, INT2, INT8, BYTEA, BYTEA],
+                &[
+                    TEXT, INT8, INT8, INT8, INT8, INT2, INT2, INT8, BYTEA, BYTEA, BYTEA,
+                ],
             ),
             abort: make(ABORT, &[TEXT, BYTEA]),
             answer: make(ANSWER, &[TEXT, BYTEA, BYTEA, INT8, INT8]),
@@ -111,7 +127,12 @@ impl Statements {
                 ListOrder::RunningFirst,
             ),
             orphans: make(ORPHANS, &[INT8]),
+            endings: make(ENDINGS, &[BYTEA, INT8, INT8, INT8]),
+            postpone: make(POSTPONE, &[TEXT, INT8, INT8]),
+            ending: make(ENDING, &[TEXT]),
+            delivered: make(DELIVERED, &[TEXT, INT8, INT8]),
             sweep: make(SWEEP, &[INT8]),
+            drop_endings: make(DROP_ENDINGS, &[INT8]),
             evict: make(EVICT, &[INT8, INT8]),
             notify: make(NOTIFY, &[TEXT_ARRAY, TEXT_ARRAY]),
         }
@@ -123,17 +144,19 @@ pub(crate) fn fill(schema: &str, text: &str) -> String {
     text.replace("@STATE", STATE)
         .replace("@HERE", HERE)
         .replace("@EMPTY", EMPTY)
+        .replace("@NO_ENDING", NO_ENDING)
+        .replace("@COSTLY", COSTLY)
         .replace("@NOW", NOW)
         .replace("@THEN", THEN)
         .replace("@S", &format!("\"{schema}\""))
 }
 
-/// id, owner, chat, service, digest, format, token, bits, lease, tombstone, counter, request.
+/// id, owner, chat, service, digest, format, token, bits, lease, tombstone, counter, request, outbox.
 const CREATE: &str = "
 WITH t AS (SELECT @NOW AS now), n AS (
   INSERT INTO @S.sessions (id, owner, chat, service, digest, format, token, bits, lease, tombstone,
-    counter, created, lease_until, lease_mark)
-  SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, t.now, t.now + $9, t.now + $9 FROM t
+    counter, created, lease_until, lease_mark, outbox)
+  SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, t.now, t.now + $9, t.now + $9, $13 FROM t
   ON CONFLICT (id) DO NOTHING
   RETURNING number
 ), r AS (INSERT INTO @S.requests (session, request) SELECT number, $12 FROM n)
@@ -144,6 +167,7 @@ const BURY: &str = "
 WITH d AS (
   DELETE FROM @S.sessions s
   WHERE s.id = $1 AND NOT @HERE AND coalesce(s.deleted, s.keep_until) + s.tombstone <= @NOW
+    AND (s.ending_until IS NULL OR s.ending_until <= @NOW)
   RETURNING s.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number)
@@ -191,22 +215,27 @@ WITH l AS (
 )
 SELECT l.aborted, l.abort_reason FROM l";
 
-/// id, counter, bits, the tail before, the tail after, kind, code, keep, lengths, data. The end of the lease
-/// becomes the time of the seal.
+/// id, counter, bits, the tail before, the tail after, kind, code, keep, lengths, data, summary. The end of the
+/// lease becomes the time of the seal. The request is kept while an ending waits. `greatest` and `least` pass
+/// over nulls.
 const SEAL: &str = "
 WITH l AS (
   UPDATE @S.sessions s SET tail = $5, tail_counter = $2, tail_bits = $3,
     bytes = s.bytes + octet_length($10), chunks = s.chunks + 1, waiting = false,
     kind = $6, code = $7, lease_until = @NOW,
-    keep_until = greatest(s.keep_until, @NOW + $8), due = greatest(s.keep_until, @NOW + $8),
+    keep_until = greatest(s.keep_until, @NOW + $8, @NOW + s.outbox),
+    due = greatest(s.keep_until, @NOW + $8, @NOW + s.outbox),
+    retained_until = CASE WHEN s.outbox IS NOT NULL THEN greatest(s.keep_until, @NOW + $8) END,
+    ending_due = CASE WHEN s.outbox IS NOT NULL THEN @NOW END, ending_until = @NOW + s.outbox,
+    summary = CASE WHEN s.outbox IS NOT NULL THEN $11 END,
     answers = '{}', answered = 0
   WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.tail = $4 AND s.kind IS NULL
     AND s.deleted IS NULL
-  RETURNING s.number, s.aborted, s.abort_reason
+  RETURNING s.number, s.aborted, s.abort_reason, s.outbox
 ), c AS (
   INSERT INTO @S.chunks (session, last, first, counter, bits, lengths, data)
   SELECT l.number, $5, $4 + 1, $2, $3, $9, $10 FROM l
-), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number
+), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number AND l.outbox IS NULL
 ), a AS (DELETE FROM @S.answers USING l WHERE answers.session = l.number)
 SELECT l.aborted, l.abort_reason FROM l";
 
@@ -252,10 +281,15 @@ UPDATE @S.sessions s SET keep_until = greatest(s.keep_until, @NOW + $3),
 WHERE s.id = $1 AND @HERE RETURNING s.number";
 
 /// id; the holder that released it, or null. Holds are in the row itself, so that the statement sees a
-/// hold that came while it waited for the lock.
+/// hold that came while it waited for the lock. An ending stays, with the chat and the service of its session,
+/// until it is delivered or a sweep finds that its time is over.
 const DELETE: &str = "
-UPDATE @S.sessions s SET deleted = @NOW, due = @NOW + s.tombstone, @EMPTY
-WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR NOT EXISTS (
+UPDATE @S.sessions s SET deleted = @NOW, due = coalesce(s.ending_until, @NOW + s.tombstone),
+  abort_reason = NULL, holds = '{}', answers = '{}', answered = 0,
+  chat = CASE WHEN s.ending_until IS NOT NULL THEN s.chat END,
+  service = CASE WHEN s.ending_until IS NOT NULL THEN s.service ELSE '' END,
+  tombstone_number = CASE WHEN s.ending_until IS NULL THEN nextval('@S.tombstone_numbers') END
+WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR (s.ending_until IS NULL OR s.ending_until <= @NOW) AND NOT EXISTS (
   SELECT FROM jsonb_each_text(s.holds) h WHERE h.key <> $2 AND h.value::bigint > @NOW
 ))
 RETURNING s.number";
@@ -305,19 +339,91 @@ SELECT @STATE FROM @S.sessions s
 WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease_until <= @THEN
 ORDER BY s.lease_mark LIMIT $1";
 
+/// service, limit, lease, bytes. Takes endings, as many as have so many bytes with their requests and summaries,
+/// but at least one. Skips those that another server is taking. The costly function stands in both conditions, so
+/// that a plan which was made while the table was small doesn't walk it later. Returns the state, the summary, the
+/// number of the delivery, and the bytes of the request with the request itself if it fits.
+const ENDINGS: &str = "
+WITH d AS MATERIALIZED (
+  SELECT s.number, s.ending_due AS due, coalesce(octet_length(s.summary), 0) AS summary
+  FROM @S.sessions s
+  WHERE @S.costly(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
+  ORDER BY s.ending_due LIMIT $2 FOR UPDATE SKIP LOCKED
+), b AS (
+  SELECT d.number, d.due, d.summary, coalesce((
+    SELECT octet_length(r.request) FROM @S.requests r WHERE r.session = d.number
+  ), 0) AS request
+  FROM d
+), p AS MATERIALIZED (
+  SELECT c.number, c.due, c.request FROM (
+    SELECT b.*, row_number() OVER o AS place, sum(b.request + b.summary::bigint) OVER o AS bytes
+    FROM b WINDOW o AS (ORDER BY b.due, b.number)
+  ) c WHERE c.place = 1 OR c.bytes <= $4
+), u AS (
+  UPDATE @S.sessions s SET ending_due = @NOW + $3, deliveries = s.deliveries + 1
+  FROM p WHERE s.number = p.number AND @COSTLY
+  RETURNING @STATE, s.summary, s.deliveries, p.request, p.due
+)
+SELECT u.*, CASE WHEN u.request <= $4 AND u.deleted IS NULL THEN (
+    SELECT r.request FROM @S.requests r WHERE r.session = u.number
+  ) END
+FROM u ORDER BY u.due, u.number";
+
+/// id, the number of the delivery, the time from now on.
+const POSTPONE: &str = "
+UPDATE @S.sessions s SET ending_due = @NOW + $3
+WHERE s.id = $1 AND s.deliveries = $2 AND s.ending_until > @NOW
+RETURNING s.number";
+
+/// id. Returns the number of the last delivery if the ending is in the outbox.
+const ENDING: &str =
+    "SELECT s.deliveries FROM @S.sessions s WHERE s.id = $1 AND s.ending_until > @NOW";
+
+/// id, counter, bits. A session that was kept only for its ending is gone now. A hold that was removed had ended
+/// before a later one that is still there, so the holds show the end of the retention. Returns true if the session
+/// is gone.
+const DELIVERED: &str = "
+WITH l AS (
+  UPDATE @S.sessions s SET @NO_ENDING,
+    keep_until = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, least(@NOW, s.ending_until), (
+        SELECT max(h.value::bigint) FROM jsonb_each_text(s.holds) h
+      )) ELSE s.keep_until END,
+    due = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, least(@NOW, s.ending_until), (
+        SELECT max(h.value::bigint) FROM jsonb_each_text(s.holds) h
+      )) ELSE s.deleted + s.tombstone END,
+    chat = CASE WHEN s.deleted IS NULL THEN s.chat END,
+    service = CASE WHEN s.deleted IS NULL THEN s.service ELSE '' END,
+    tombstone_number = CASE WHEN s.deleted IS NOT NULL THEN nextval('@S.tombstone_numbers') END
+  WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.ending_until IS NOT NULL
+  RETURNING s.number, s.deleted IS NULL AND s.keep_until <= @NOW AS expired
+), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number)
+SELECT l.expired FROM l";
+
+/// limit. Drops endings that were not delivered in their time, of sessions that are kept for longer.
+const DROP_ENDINGS: &str = "
+WITH d AS MATERIALIZED (
+  SELECT s.number FROM @S.sessions s WHERE s.ending_until <= @THEN AND s.deleted IS NULL AND @COSTLY
+  ORDER BY s.ending_until LIMIT $1 FOR UPDATE SKIP LOCKED
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), u AS (
+  UPDATE @S.sessions s SET @NO_ENDING
+  FROM d WHERE s.number = d.number AND @COSTLY
+)
+SELECT count(*) FROM d";
+
 /// limit. Skips the sessions that another sweep has locked.
 const SWEEP: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over
-  FROM @S.sessions s WHERE s.due <= @THEN ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
+  FROM @S.sessions s WHERE s.due <= @THEN AND @COSTLY ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
 ), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
-), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over AND @COSTLY
 ), t AS (
   UPDATE @S.sessions s SET deleted = coalesce(s.deleted, s.keep_until),
     due = coalesce(s.deleted, s.keep_until) + s.tombstone, @EMPTY
-  FROM d WHERE s.number = d.number AND NOT d.over
+  FROM d WHERE s.number = d.number AND NOT d.over AND @COSTLY
 )
 SELECT count(*) FROM d";
 
@@ -326,12 +432,15 @@ SELECT count(*) FROM d";
 const EVICT: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number FROM @S.sessions s
-  WHERE s.tombstone_number <= (SELECT max(t.tombstone_number) FROM @S.sessions t) - $2
+  WHERE s.tombstone_number <= (
+      SELECT s.tombstone_number FROM @S.sessions s WHERE s.tombstone_number IS NOT NULL AND @COSTLY
+      ORDER BY s.tombstone_number DESC LIMIT 1
+    ) - $2 AND @COSTLY
   ORDER BY s.tombstone_number LIMIT $1 FOR UPDATE SKIP LOCKED
 ), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
-), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number)
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND @COSTLY)
 SELECT count(*) FROM d";
 
 /// channels, payloads.

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use unbroken::{
     BoxFuture,
-    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -60,7 +60,7 @@ impl Store for Postgres {
         then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let id = id.clone();
-        Box::pin(self.on_task(move |inner| async move { inner.append(&id, &chunk, then).await }))
+        Box::pin(self.on_task(move |inner| async move { inner.append(&id, &chunk, &then).await }))
     }
 
     fn read<'a>(
@@ -149,6 +149,41 @@ impl Store for Postgres {
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         Box::pin(self.on_task(move |inner| async move { inner.orphans(limit).await }))
+    }
+
+    fn endings<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        limit: usize,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
+        let service = service.clone();
+        Box::pin(
+            self.on_task(move |inner| async move { inner.endings(&service, limit, lease).await }),
+        )
+    }
+
+    fn postpone_ending<'a>(
+        &'a self,
+        id: &'a SessionId,
+        delivery: u32,
+        by: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        Box::pin(
+            self.on_task(
+                move |inner| async move { inner.postpone_ending(&id, delivery, by).await },
+            ),
+        )
+    }
+
+    fn delivered<'a>(
+        &'a self,
+        id: &'a SessionId,
+        sealed_by: Epoch,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.delivered(&id, sealed_by).await }))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

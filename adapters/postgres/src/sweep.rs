@@ -7,9 +7,11 @@ use crate::{db::StatementError, postgres::PostgresInner, sql::Statement};
 const SWEEP_BATCH: usize = 32;
 
 impl PostgresInner {
-    /// Removes what has expired, then the oldest tombstones beyond the greatest number of them.
+    /// Removes what has expired, then the oldest tombstones beyond the greatest number of them. Endings whose
+    /// time is over are dropped too, but not counted: their sessions stay.
     pub(crate) async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         let swept = self.sweep_by(&self.sql.sweep, &[], limit).await?;
+        self.sweep_by(&self.sql.drop_endings, &[], limit).await?;
         let max = i64::try_from(self.max_tombstones).unwrap_or(i64::MAX);
         let left = limit - swept;
         let evicted = self.sweep_by(&self.sql.evict, &[&max], left).await?;

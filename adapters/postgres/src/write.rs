@@ -15,8 +15,9 @@ use unbroken::{
 
 use crate::{
     PostgresOptions, chunk,
-    db::{SMALL, StatementError},
+    db::StatementError,
     postgres::PostgresInner,
+    request::{maybe_applied, unread},
     row::{self, SessionRow},
     time::micros,
     wake::ChangeKind,
@@ -24,18 +25,6 @@ use crate::{
 
 /// The most attempts of a write that did nothing for no reason that the row shows.
 pub(crate) const MAX_TRIES: u32 = 16;
-
-/// The request of a session.
-enum StoredRequest {
-    Whole(Vec<u8>),
-    /// It has more bytes than were asked for.
-    Large(usize),
-}
-
-/// Makes the error of a claim that was made. Its repetition returns the request.
-fn lost_claim(source: impl Into<unbroken::BoxError>) -> StoreError {
-    StoreError::unavailable(true, source)
-}
 
 pub(crate) fn contended() -> StoreError {
     StoreError::unavailable(
@@ -52,7 +41,7 @@ impl PostgresInner {
     ) -> Result<Created, StoreError> {
         let epoch = Epoch::first();
         let (meta, token) = (&new.meta, new.token.0.to_be_bytes());
-        let params: [&(dyn ToSql + Sync); 12] = [
+        let params: [&(dyn ToSql + Sync); 13] = [
             &id.as_str(),
             &meta.owner.as_ref().map(|it| it.as_str().as_bytes()),
             &meta.chat.as_ref().map(|it| it.as_str().as_bytes()),
@@ -65,6 +54,7 @@ impl PostgresInner {
             &micros(new.tombstone),
             &epoch.counter.cast_signed(),
             &new.request.as_ref(),
+            &meta.outbox.map(micros),
         ];
         let (bytes, max) = (new.request.len(), PostgresOptions::MAX_APPEND_LIMIT);
         if bytes > max {
@@ -136,51 +126,14 @@ impl PostgresInner {
     }
 
     async fn claimed(&self, it: SessionRow) -> Result<Claimed, StoreError> {
-        let request = match self.request(it.number, SMALL, 0).await? {
-            StoredRequest::Whole(request) => request,
-            // A large one has the time that its bytes need.
-            StoredRequest::Large(bytes) => {
-                match self.request(it.number, usize::MAX, bytes).await? {
-                    StoredRequest::Whole(request) => request,
-                    StoredRequest::Large(_) => return Err(lost_claim("the request is unreadable")),
-                }
-            }
-        };
+        let request = self.request(it.number).await?;
+        let request =
+            request.ok_or_else(|| unread("the request is gone: the session was sealed"))?;
         Ok(Claimed {
             epoch: it.epoch,
             state: it.state(),
             request: request.into(),
         })
-    }
-
-    /// Reads the request of a claimed session, if it has at most so many bytes.
-    async fn request(
-        &self,
-        session: i64,
-        most: usize,
-        bytes: usize,
-    ) -> Result<StoredRequest, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let params: [&(dyn ToSql + Sync); 2] = [&session, &most];
-        let request = &self.sql.request;
-        let row = self.db.query_opt_for(request, &params, bytes).await;
-        let row = row.map_err(|failure| match failure.of_read() {
-            StoreError::Unavailable { source, .. } => StoreError::Unavailable {
-                maybe_applied: true,
-                source,
-            },
-            other => other,
-        })?;
-        let row = row.ok_or_else(|| lost_claim("the request is gone: the session was sealed"))?;
-        let read = |row: &tokio_postgres::Row| {
-            let length = row.try_get::<_, i32>(0)?;
-            let request = row.try_get::<_, Option<Vec<u8>>>(1)?;
-            Ok::<_, tokio_postgres::Error>((length, request))
-        };
-        match read(&row).map_err(lost_claim)? {
-            (_, Some(request)) => Ok(StoredRequest::Whole(request)),
-            (length, None) => Ok(StoredRequest::Large(usize::try_from(length).unwrap_or(0))),
-        }
     }
 
     pub(crate) async fn renew(
@@ -270,7 +223,7 @@ impl PostgresInner {
         &self,
         id: &SessionId,
         chunk: &Chunk,
-        then: AfterAppend,
+        then: &AfterAppend,
     ) -> Result<Appended, StoreError> {
         let too_large = chunk.bytes() > self.max_append_bytes;
         let (lengths, data) = if too_large {
@@ -323,7 +276,7 @@ impl PostgresInner {
         &self,
         id: &SessionId,
         chunk: &Chunk,
-        then: AfterAppend,
+        then: &AfterAppend,
         lengths: &Vec<u8>,
         data: &Vec<u8>,
     ) -> Result<Option<Appended>, StoreError> {
@@ -338,7 +291,7 @@ impl PostgresInner {
         let bytes = lengths.len() + data.len();
         let row = match then {
             AfterAppend::Streaming | AfterAppend::Waiting => {
-                let waiting = then == AfterAppend::Waiting;
+                let waiting = *then == AfterAppend::Waiting;
                 let params: [&(dyn ToSql + Sync); 8] = [
                     &id, &counter, &bits, &before, &after, &waiting, lengths, data,
                 ];
@@ -350,10 +303,12 @@ impl PostgresInner {
                 let (kind, code) = row::kind_and_code(seal.outcome).ok_or_else(|| {
                     StoreError::unavailable(false, "this version can't store the outcome")
                 })?;
-                let keep = micros(seal.keep);
-                let params: [&(dyn ToSql + Sync); 10] = [
+                let (keep, summary) = (micros(seal.keep), seal.summary.as_ref());
+                let params: [&(dyn ToSql + Sync); 11] = [
                     &id, &counter, &bits, &before, &after, &kind, &code, &keep, lengths, data,
+                    &summary,
                 ];
+                let bytes = bytes + summary.len();
                 self.db.query_opt_for(&self.sql.seal, &params, bytes).await
             }
         };
@@ -430,12 +385,7 @@ impl PostgresInner {
         let cleared = self.db.query(&self.sql.clear, &[&id.as_str()]).await;
         cleared
             .map(drop)
-            .map_err(|failure| match failure.of_write() {
-                StoreError::Unavailable { source, .. } => StoreError::Unavailable {
-                    maybe_applied: true,
-                    source,
-                },
-                other => other,
-            })
+            .map_err(StatementError::of_write)
+            .map_err(maybe_applied)
     }
 }

@@ -38,6 +38,11 @@ pub(crate) struct Rows<'a> {
     /// The time in microseconds since 1970 until which an ended session is kept.
     pub(crate) keep_until: &'a str,
     pub(crate) tombstone_number: &'a str,
+    pub(crate) service: &'a str,
+    /// The time from which the ending may be taken, if it waits.
+    pub(crate) ending_due: &'a str,
+    /// The time at which the ending is dropped, if it waits.
+    pub(crate) ending_until: &'a str,
 }
 
 impl Default for Rows<'_> {
@@ -50,6 +55,9 @@ impl Default for Rows<'_> {
             waiting: "false",
             keep_until: "9000000000000000",
             tombstone_number: "NULL::bigint",
+            service: "'a service'",
+            ending_due: "NULL::bigint",
+            ending_until: "NULL::bigint",
         }
     }
 }
@@ -65,14 +73,18 @@ impl Rows<'_> {
             waiting,
             keep_until,
             tombstone_number,
+            service,
+            ending_due,
+            ending_until,
         } = self;
         format!(
             "INSERT INTO @.sessions (id, owner, chat, service, digest, format, created, token, counter,
                 bits, tail, waiting, kind, code, lease, lease_until, lease_mark, keep_until, tombstone,
-                tombstone_number, deleted)
-             SELECT 'filled-' || gen_random_uuid(), {owner}, {chat}, 'a service', sha256(n::text::bytea), 1, 0,
+                tombstone_number, deleted, ending_due, ending_until)
+             SELECT 'filled-' || gen_random_uuid(), {owner}, {chat}, {service}, sha256(n::text::bytea), 1, 0,
                 decode(repeat('00', 16), 'hex'), 1, n, 1, {waiting}, {kind}, 0, 1, 0, 0, {keep_until},
-                9000000000000000, {tombstone_number}, CASE WHEN {tombstone_number} IS NOT NULL THEN 1 END
+                9000000000000000, {tombstone_number}, CASE WHEN {tombstone_number} IS NOT NULL THEN 1 END,
+                {ending_due}, {ending_until}
              FROM generate_series(1, {count}) n"
         )
     }

@@ -27,6 +27,16 @@ pub(crate) fn new() -> NewSession {
     }
 }
 
+/// Returns a session whose ending waits for its delivery for so long.
+pub(crate) fn new_with_outbox(outbox: Duration) -> NewSession {
+    let mut new = new();
+    new.meta = Arc::new(SessionMeta {
+        outbox: Some(outbox),
+        ..SessionMeta::clone(&new.meta)
+    });
+    new
+}
+
 pub(crate) async fn session(store: &impl Store) -> Result<(SessionId, Epoch), StoreError> {
     let id = SessionId::random();
     match store.create(&id, new()).await? {

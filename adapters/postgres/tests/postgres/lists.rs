@@ -350,7 +350,7 @@ async fn appends(machine: Machine) -> Checked {
             let mut next = store.state(&id).await?.tail.next();
             for _ in 0..APPENDS {
                 let token = chunk(next.get(), epoch, &["a token"]);
-                store.append(&id, token, after).await?;
+                store.append(&id, token, after.clone()).await?;
                 next = next.next();
             }
             Ok(())

@@ -12,6 +12,7 @@ mod lists;
 mod lost_replies;
 mod machine;
 mod opening;
+mod outbox;
 mod proxy;
 #[path = "../../../../tests/support/slow_link.rs"]
 mod slow_link;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),
+        outbox::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),
         conformance::trials(&machine),

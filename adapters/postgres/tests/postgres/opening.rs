@@ -51,7 +51,7 @@ async fn at_once(machine: Machine) -> Checked {
     }
     let count = format!("SELECT count(*) FROM {}.migrations", options.schema);
     let count: i64 = machine.client().await.query_one(&count, &[]).await?.get(0);
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
     Ok(())
 }
 
