@@ -64,7 +64,7 @@ async fn delivering(sessions: Sessions) -> (Server, Calls, Endings) {
     (server, calls, endings)
 }
 
-fn complete(call: Call) {
+fn complete(call: &Call) {
     let usage = Usage::new(7, 3);
     call.event(
         Complete::new()
@@ -84,7 +84,8 @@ async fn an_ending_has_the_request_the_answer_and_the_usage() {
     let call = calls.next().await;
     call.say("Hel");
     call.say("lo");
-    complete(call);
+    complete(&call);
+    drop(call);
     answer.whole().await;
     let ended = endings.next().await;
     assert_eq!(ended.id.as_str(), id("taken"));
@@ -92,7 +93,7 @@ async fn an_ending_has_the_request_the_answer_and_the_usage() {
     assert_eq!(ended.request.messages[0].content, "Hi");
     assert_eq!(ended.request.session_id, Some(ended.id.clone()));
     assert_eq!(
-        ended.chat.as_ref().map(|chat| chat.as_str()),
+        ended.chat.as_ref().map(unbroken::log::ChatId::as_str),
         Some("a chat")
     );
     assert_eq!(ended.transcript.text(), "Hello");
@@ -128,7 +129,8 @@ async fn a_session_that_a_client_deletes_is_forgotten_but_for_its_usage() {
     let answer = send(server.addr, request).await;
     let call = calls.next().await;
     call.say("secret");
-    complete(call);
+    complete(&call);
+    drop(call);
     answer.whole().await;
     assert_eq!(endings.next().await.transcript.text(), "secret");
     let deleted = send(server.addr, empty("DELETE", &at(&id("deleted")))).await;

@@ -294,9 +294,10 @@ async fn an_orphan_that_is_sealed_by_another_server_has_an_ending_too() {
         }
         let _with = delivering(store, &notes);
         notes.until_taken(1).await;
-        let (text, outcome) = match aborted {
-            true => ("aborted", Outcome::Aborted),
-            false => ("interrupted", Outcome::Error(ErrorCode::Interrupted)),
+        let (text, outcome) = if aborted {
+            ("aborted", Outcome::Aborted)
+        } else {
+            ("interrupted", Outcome::Error(ErrorCode::Interrupted))
         };
         let taken = &notes.taken()[0];
         assert_eq!((taken.outcome, taken.records), (outcome, Some(3)));
