@@ -130,10 +130,11 @@ mod target;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod unanswered_calls;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
+use serde_json::{Map, Value};
 
 use crate::{chat::Media, log::Chunk};
 
@@ -272,5 +273,14 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
         let _ = log;
         (!self.can_restart()).then_some(NO_RESTART)
+    }
+
+    /// Returns the metadata that a client gave with its request, where the protocol has such a thing. `notes` are
+    /// the [notes](Start::note) of the start.
+    ///
+    /// Hooks get it in [`SessionEnded::metadata`](field@crate::durable::SessionEnded::metadata). Default: none.
+    fn metadata(&self, notes: &Map<String, Value>) -> BTreeMap<String, String> {
+        let _ = notes;
+        BTreeMap::new()
     }
 }

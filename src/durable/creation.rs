@@ -1,4 +1,4 @@
-use std::{error::Error, sync::Arc};
+use std::{collections::BTreeMap, error::Error, sync::Arc};
 
 use http::Extensions;
 use tokio::sync::oneshot;
@@ -30,6 +30,7 @@ pub(super) struct Creation<'a> {
     /// The first record, which holds the notes.
     first: bytes::Bytes,
     claims: Vec<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl<'a> Creation<'a> {
@@ -62,6 +63,7 @@ impl<'a> Creation<'a> {
             request,
             stored,
             claims: stored_request::claims(&notes),
+            metadata: caller.config.dialect.metadata(&notes),
             first,
         })
     }
@@ -93,6 +95,7 @@ impl<'a> Creation<'a> {
             let kept = KeptRequest::new(self.stored, &request);
             SessionHooks::new(config.hooks.clone(), id.clone(), owner.clone(), kept)
                 .claims(self.claims)
+                .metadata(self.metadata)
         });
         if let Some(hooks) = hooks.clone() {
             let sessions = sessions.clone();

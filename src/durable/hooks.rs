@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     error::Error,
     fmt,
     future::Future,
@@ -108,6 +109,9 @@ pub struct SessionEnded {
     /// The ids of the calls that only the client claims were handed to it, with the outputs that it
     /// gave for them ([`ClientFields::unverified_outputs`](super::ClientFields::unverified_outputs)).
     pub claims: Vec<String>,
+    /// The metadata that the client gave with the request, where its protocol has such a thing, as OpenAI's
+    /// Responses API does. Empty if the session was deleted.
+    pub metadata: BTreeMap<String, String>,
     /// True if the session was deleted before its ending was delivered. `on_end` doesn't run then.
     pub deleted: bool,
     /// The time of the end: for `on_end` the time at which it was called, else by the store's clock as far as this
@@ -135,6 +139,7 @@ impl SessionEnded {
             transcript,
             outcome,
             claims: Vec::new(),
+            metadata: BTreeMap::new(),
             deleted: false,
             ended_at: SystemTime::now(),
             delivery: 1,
@@ -194,6 +199,7 @@ pub(super) struct SessionHooks {
     owner: Option<Owner>,
     request: KeptRequest,
     claims: Vec<String>,
+    metadata: BTreeMap<String, String>,
     on_start: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -210,6 +216,7 @@ impl SessionHooks {
             owner,
             request,
             claims: Vec::new(),
+            metadata: BTreeMap::new(),
             on_start: Arc::default(),
         }
     }
@@ -217,6 +224,12 @@ impl SessionHooks {
     /// Sets the calls that only the client claims were handed to it.
     pub(super) fn claims(mut self, claims: Vec<String>) -> Self {
         self.claims = claims;
+        self
+    }
+
+    /// Sets the metadata of the request.
+    pub(super) fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = metadata;
         self
     }
 
@@ -262,7 +275,9 @@ impl SessionHooks {
         match read_transcript(session).await {
             Ok(transcript) => {
                 let ended = SessionEnded::new(self.id, self.request.decode(), transcript, outcome);
-                on_end(ended.owner(self.owner).claims(self.claims)).await;
+                let mut ended = ended.owner(self.owner).claims(self.claims);
+                ended.metadata = self.metadata;
+                on_end(ended).await;
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn Error,

@@ -1,8 +1,11 @@
 use std::{
+    collections::BTreeMap,
     error::Error,
     future::poll_fn,
     sync::{Arc, Mutex},
 };
+
+use serde_json::{Map, Value};
 
 use super::{
     Interrupted, Recovery, RecoveryWay, SessionInputs,
@@ -163,6 +166,7 @@ impl<S> ProviderRecovery<S> {
             transcript,
             runs,
             claims,
+            notes,
             declared,
         } = InterruptedLog::read(&records)?;
         request.declared = declared.filter(|_| self.declares_tools);
@@ -188,6 +192,7 @@ impl<S> ProviderRecovery<S> {
             answer,
             ways,
             claims,
+            metadata: self.dialect.metadata(&notes),
         }))
     }
 
@@ -199,6 +204,7 @@ impl<S> ProviderRecovery<S> {
             mut answer,
             ways,
             claims,
+            metadata,
         } = decided;
         let request = &mut answer.request;
         let provider = self.provider.lock();
@@ -210,7 +216,9 @@ impl<S> ProviderRecovery<S> {
         let hooks = hooks.any().then(|| {
             let kept = KeptRequest::new(orphan.request.clone(), request);
             let owner = orphan.meta().owner.clone();
-            SessionHooks::new(hooks, orphan.id().clone(), owner, kept).claims(claims)
+            SessionHooks::new(hooks, orphan.id().clone(), owner, kept)
+                .claims(claims)
+                .metadata(metadata)
         });
         let source = RecoverySource::new(provider, answer, ways, self.settings.clone());
         let source = HookedSource::new(Box::pin(source), hooks.clone());
@@ -239,6 +247,7 @@ struct DecidedAnswer {
     ways: Vec<RecoveryWay>,
     /// The calls that only the client claims were handed to it.
     claims: Vec<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// The content of the log of an interrupted answer.
@@ -247,6 +256,8 @@ struct InterruptedLog {
     /// All runs of the tools, also those before a restart.
     runs: ToolRuns,
     claims: Vec<String>,
+    /// The notes of the start.
+    notes: Map<String, Value>,
     /// The capabilities that the session has declared.
     declared: Option<Arc<Capabilities>>,
 }
@@ -254,11 +265,12 @@ struct InterruptedLog {
 impl InterruptedLog {
     fn read(records: &[Chunk]) -> Result<Self, ReadError> {
         let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
-        let (mut claimed, mut declared) = (Vec::new(), None);
+        let (mut claimed, mut notes, mut declared) = (Vec::new(), Map::new(), None);
         for event in events(records) {
             let event = event?;
             if let ChatEvent::SessionInfo(info) = &event {
                 claimed = claims(&info.extra);
+                notes.clone_from(&info.extra);
                 declared = Some(Arc::new(info.capabilities.clone()));
             }
             transcript.push(&event);
@@ -268,6 +280,7 @@ impl InterruptedLog {
             transcript,
             runs,
             claims: claimed,
+            notes,
             declared,
         })
     }

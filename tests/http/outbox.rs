@@ -190,3 +190,39 @@ async fn a_terminal_event_that_has_the_text_leaves_it_out_of_the_summary() {
     endings.broken.store(false, SeqCst);
     assert!(!format!("{:?}", endings.next().await).contains("secret"));
 }
+
+#[tokio::test]
+async fn a_session_that_is_deleted_during_its_delivery_is_forgotten_too() {
+    let sessions = Sessions::in_memory();
+    let (sender, mut taken) = mpsc::unbounded_channel();
+    let deleter = sessions.clone();
+    // The store gives the ending with its request, and the session goes before its log is read.
+    let reads_late = move |ended: SessionEnded| {
+        let (sender, deleter) = (sender.clone(), deleter.clone());
+        async move {
+            let is_first = ended.delivery == 1;
+            if is_first {
+                deleter.delete(&ended.id).await?;
+            }
+            let _ = sender.send(ended);
+            if is_first {
+                Err(unbroken::BoxError::from("as the test wanted"))
+            } else {
+                Ok(())
+            }
+        }
+    };
+    let outbox = Outbox::new(reads_late);
+    let (server, calls) = driven_with(sessions, |layer| layer.outbox(outbox)).await;
+    let answer = send(server.addr, post(MOUNT, &ask("secret"))).await;
+    complete(&calls.next().await);
+    answer.whole().await;
+    let mut next = async || {
+        let next = tokio::time::timeout(SOON, taken.recv()).await;
+        next.expect("an ending").unwrap()
+    };
+    assert!(!next().await.deleted);
+    let again = next().await;
+    assert!(again.deleted && again.request.messages.is_empty());
+    server.sessions.shutdown(Duration::ZERO).await;
+}

@@ -147,12 +147,16 @@ mod route;
 mod settings;
 mod tools;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
+use serde_json::{Map, Value};
 
-use self::{fold::ResponseFold, request::CreateResponse};
+use self::{fold::ResponseFold, request::CreateResponse, response::ResponseIdentity};
 use super::{
     Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route, SessionView,
     handed_over::{HANDED_OVER, may_have_run},
@@ -296,6 +300,10 @@ impl Dialect for OpenAiResponses {
 
     fn can_restart(&self) -> bool {
         self.restarts
+    }
+
+    fn metadata(&self, notes: &Map<String, Value>) -> BTreeMap<String, String> {
+        ResponseIdentity::of(notes).metadata
     }
 
     fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {

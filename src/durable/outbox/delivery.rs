@@ -1,13 +1,17 @@
 use std::{
     error::Error,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
+
+use serde_json::Map;
 
 use super::Outbox;
 use crate::{
     BoxError, BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
     durable::{SessionEnded, hooks::events, kept_request::KeptRequest, stored_request::claims},
+    dialect::Dialect,
     session::{EndingHandler, StoredEnding},
     store::StoreError,
 };
@@ -15,18 +19,19 @@ use crate::{
 /// Delivers the endings of a layer to the handler of the application.
 pub(in crate::durable) struct LayerEndings {
     outbox: Outbox,
+    dialect: Arc<dyn Dialect>,
 }
 
 impl LayerEndings {
-    pub(in crate::durable) fn new(outbox: Outbox) -> Self {
-        Self { outbox }
+    pub(in crate::durable) fn new(outbox: Outbox, dialect: Arc<dyn Dialect>) -> Self {
+        Self { outbox, dialect }
     }
 }
 
 impl EndingHandler for LayerEndings {
     fn deliver(&self, ending: StoredEnding) -> BoxFuture<'_, Result<(), BoxError>> {
         Box::pin(async move {
-            let ended = match read_whole(&ending).await? {
+            let ended = match read_whole(&*self.dialect, &ending).await? {
                 Some(ended) => ended,
                 None => read_summary(&ending, true)?,
             };
@@ -40,7 +45,7 @@ impl EndingHandler for LayerEndings {
         };
         Box::pin(async move {
             // A log that can't be read may be what the deliveries failed of.
-            let ended = match read_whole(&ending).await {
+            let ended = match read_whole(&*self.dialect, &ending).await {
                 Ok(Some(ended)) => Ok(ended),
                 Ok(None) => read_summary(&ending, true),
                 Err(_) => read_summary(&ending, false),
@@ -61,7 +66,10 @@ impl EndingHandler for LayerEndings {
 }
 
 /// Reads the log of an ending. `None` if the session was deleted.
-async fn read_whole(ending: &StoredEnding) -> Result<Option<SessionEnded>, BoxError> {
+async fn read_whole(
+    dialect: &dyn Dialect,
+    ending: &StoredEnding,
+) -> Result<Option<SessionEnded>, BoxError> {
     if ending.deleted {
         return Ok(None);
     }
@@ -69,15 +77,17 @@ async fn read_whole(ending: &StoredEnding) -> Result<Option<SessionEnded>, BoxEr
         Err(StoreError::Gone(_) | StoreError::NotFound) => return Ok(None),
         log => log?,
     };
-    let (mut transcript, mut claimed) = (Transcript::new(), Vec::new());
+    let (mut transcript, mut notes) = (Transcript::new(), Map::new());
     for event in events(&log) {
         let event = event?;
         if let ChatEvent::SessionInfo(info) = &event {
-            claimed = claims(&info.extra);
+            notes.clone_from(&info.extra);
         }
         transcript.push(&event);
     }
-    Ok(Some(ended(ending, transcript, false).claims(claimed)))
+    let mut ended = ended(ending, transcript, false).claims(claims(&notes));
+    ended.metadata = dialect.metadata(&notes);
+    Ok(Some(ended))
 }
 
 /// Reads what an ending tells without the log: that of a session that was deleted, without its request too.
