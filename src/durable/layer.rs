@@ -350,7 +350,10 @@ impl<S: Provider> Layer<S> for DurableLayer {
             );
         }
         if let Some(outbox) = &self.config.outbox {
-            sessions.on_ending(service.clone(), LayerEndings::new(outbox.clone(), self.config.dialect.clone()));
+            sessions.on_ending(
+                service.clone(),
+                LayerEndings::new(outbox.clone(), self.config.dialect.clone()),
+            );
         }
         DurableService::new(self.config.clone(), provider)
     }

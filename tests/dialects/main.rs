@@ -55,6 +55,7 @@ mod encoders;
     feature = "tools"
 ))]
 mod ended_in_a_turn;
+mod ended_metadata;
 mod logs;
 #[cfg(feature = "ai-sdk")]
 mod look_ups;

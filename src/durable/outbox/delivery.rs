@@ -10,8 +10,8 @@ use super::Outbox;
 use crate::{
     BoxError, BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
-    durable::{SessionEnded, hooks::events, kept_request::KeptRequest, stored_request::claims},
     dialect::Dialect,
+    durable::{SessionEnded, hooks::events, kept_request::KeptRequest, stored_request::claims},
     session::{EndingHandler, StoredEnding},
     store::StoreError,
 };
