@@ -136,9 +136,9 @@ impl Redis {
             for (entry, take) in batch.iter().zip(&mut takes) {
                 if let Ok(EndingTake::Large(bytes)) = *take {
                     *take = self.take_ending(&entry.id, lease, bytes).await;
-                    eprintln!("DBG {take:?} {bytes}");
-                    // Another server may have been faster.
-                    if is_taken(take) || take.is_err() {
+                    // Another server may have been faster, and one that can't be read hides no other.
+                    let is_lost = matches!(take, Err(error) if error.is_unavailable());
+                    if is_taken(take) || is_lost {
                         met_large = true;
                         break;
                     }
