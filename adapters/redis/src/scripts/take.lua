@@ -21,6 +21,7 @@ local length = #(request or '') + #h[3]
 if length > tonumber(ARGV[2]) then
   return { 'bytes', length }
 end
+local delivery = h[4] + 1
 move_due(key, KEYS[3], ARGV[1])
-redis.call('HSET', key, 'deliveries', h[4] + 1)
-return { 'ok', state(fields(key)), request, h[5] and 1 or 0, h[3], h[4] + 1, left }
+redis.call('HSET', key, 'deliveries', delivery)
+return { 'ok', state(fields(key)), request, h[5] and 1 or 0, h[3], delivery, left }

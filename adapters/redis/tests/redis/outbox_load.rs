@@ -168,6 +168,16 @@ async fn large_later() -> Result<(), Failed> {
         let ids: Vec<_> = taken.iter().map(|it| &it.id).collect();
         assert_eq!(ids, [id]);
     }
+    // One that turns out to be damaged hides none.
+    let behind = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    let session = format!("{{{large}}}:session");
+    it.key::<u64>("HSET", &session, &["deliveries", "many", "due", "1"])
+        .await;
+    it.key::<u64>("ZADD", &index(), &["1", &member(&large)])
+        .await;
+    let taken = take(&it.store, 9).await?;
+    let ids: Vec<_> = taken.iter().map(|it| &it.id).collect();
+    assert_eq!(ids, [&behind]);
     Ok(())
 }
 
