@@ -36,7 +36,7 @@
 //! The seal of a session with an [outbox](field@unbroken::store::SessionMeta::outbox) also writes the ending into the
 //! hash, keeps the request, and moves the time at which the engine drops the keys past that of the ending. The
 //! delivery drops both and sets the times of the session's own retention. If such a session is deleted before, its
-//! hash moves to a seventh key, `ending`, where only the methods of the outbox find it.
+//! hash moves to a seventh key, `ending`, without the reason of an abort, where only the methods of the outbox find it.
 //!
 //! A tombstone holds the owner and the digest of the request, nothing else. There are at most
 //! [`RedisOptions::max_tombstones`](field@RedisOptions::max_tombstones) of sessions that were deleted or
@@ -103,7 +103,7 @@
 //! `maxmemory` is set and whose `maxmemory-policy` is not `noeviction`. The policies `volatile-*` are no
 //! better than `allkeys-*`, since a finished log has an expiry. With `noeviction` a full server refuses
 //! appends (`Unavailable`), and records wait in the buffer of the writer until retention has freed
-//! memory. The policy is read from `INFO`. Where that is forbidden too, opening fails unless
+//! memory. Deletions go on, and endings are still taken and delivered. The policy is read from `INFO`. Where that is forbidden too, opening fails unless
 //! [`RedisOptions::allow_eviction`](field@RedisOptions::allow_eviction) is set.
 //!
 //! # Deployment: memory
@@ -119,15 +119,17 @@
 //! those of its reply need at
 //! [`RedisOptions::min_bytes_per_second`](field@RedisOptions::min_bytes_per_second). Commands that move more than 512 KiB
 //! share a second connection, so that renewals of leases and the appends of other sessions don't wait behind them.
-//! A large reply is announced: the first one to a read, or a claim, has its size.
+//! A large reply is announced: the first one to a read, a claim, or the take of an ending has its size. An ending with a
+//! large request is leased and returned alone, so that the leases of others don't run while it is transferred.
 //!
 //! # Deployment: cluster
 //!
 //! The feature `cluster` adds `Redis::open_cluster` and `Redis::with_cluster`. The keys of a session lie
 //! in one slot, so its scripts stay atomic. Wake-ups are `PUBLISH`, which the cluster sends to every
 //! node: the store subscribes at any one of them, but each append costs each node a message. The
-//! cluster client repeats a command whose connection broke. That is safe, as every script can be
-//! repeated, but the store can't know if a failed command was applied, so `maybe_applied` is always
+//! cluster client repeats a command whose connection broke. That is safe, as a repeated script has no second
+//! effect. It finds what the first one did, but for the script that takes an ending: that one finds a lease, so an
+//! ending whose reply was lost is taken again only once its lease is over. The store can't know if a failed command was applied, so `maybe_applied` is always
 //! true. Its large commands all have the time of the largest append, unless the application made the
 //! connection. On a single server nothing is repeated, and `maybe_applied` is false if no connection could be
 //! made or the server refused.

@@ -6,12 +6,12 @@ use unbroken::{
     store::{PendingEnding, StoreError},
 };
 
-use super::{BATCH, ENDING_CHECK, IndexedNames, MAX_ENTRIES, due::DueEntry};
+use super::{BATCH, ENDING_CHECK, IndexedNames, MAX_ENTRIES, due::DueEntry, log_deferred};
 use crate::{
     Redis,
     codec::{from_now, micros},
     keys::TimeIndex,
-    ops::{EndingTake, EndingTimes, SessionProbe},
+    ops::{EndingTake, EndingTimes, MAX_SMALL_REPLY, SessionProbe},
 };
 
 /// Returns the time until the sweep looks at a sealed session that expires in `expires`.
@@ -20,6 +20,16 @@ pub(super) fn next_look(expires: Duration, ending: Option<EndingTimes>) -> Durat
         Some(ending) => expires.max(ending.until).min(ENDING_CHECK),
         None => expires,
     }
+}
+
+type TakeResult = Result<EndingTake, StoreError>;
+
+/// The attempts to take the endings of a batch.
+struct BatchTakes {
+    /// The result for each entry, up to the first one that is large.
+    takes: Vec<TakeResult>,
+    /// True if a large one was taken, or waits for the next call.
+    met_large: bool,
 }
 
 /// Finds endings, and indexes them.
@@ -55,10 +65,12 @@ impl Redis {
         while endings.len() < limit && looked_at < MAX_ENTRIES {
             let count = BATCH.min(limit - endings.len());
             let batch = self.due(index, passed, count).await?;
-            looked_at += batch.len();
-            let takes = join_all(batch.iter().map(|entry| self.take_ending(&entry.id, lease)));
+            let is_first = endings.is_empty();
+            let BatchTakes { takes, met_large } = self.take_batch(&batch, lease, is_first).await;
+            looked_at += takes.len();
+            let is_last = batch.len() < count && takes.len() == batch.len();
             let (mut moved, mut over, mut failure) = (Vec::new(), Vec::new(), None);
-            for (entry, take) in batch.iter().zip(takes.await) {
+            for (entry, take) in batch.iter().zip(takes) {
                 match take {
                     Ok(EndingTake::Taken(ending)) => {
                         endings.push(*ending);
@@ -67,6 +79,8 @@ impl Redis {
                     // The index lags, or another server was faster.
                     Ok(EndingTake::Later(left)) => moved.push((entry, Some(from_now(left)))),
                     Ok(EndingTake::Over) => over.push(entry),
+                    // It is the first of the next call.
+                    Ok(EndingTake::Large(_)) => {}
                     Err(error) if error.is_unavailable() => failure = Some(error),
                     Err(error) => {
                         tracing::warn!(id = %entry.id, %error, "an ending can't be read; remove the keys of its session");
@@ -74,19 +88,69 @@ impl Redis {
                     }
                 }
             }
-            self.retime_all(index, &moved).await?;
-            for entry in over {
-                passed += usize::from(!self.settle(service, entry).await?);
+            // An entry that isn't moved hides none behind it.
+            if let Err(error) = self.retime_all(index, &moved).await {
+                log_deferred(&error);
+                passed += moved.len();
+            }
+            let settled = over.iter().map(|entry| self.settle(service, entry));
+            for settled in join_all(settled).await {
+                passed += usize::from(!settled.unwrap_or_else(|error| {
+                    log_deferred(&error);
+                    false
+                }));
             }
             if let Some(error) = failure {
                 return Err(error);
             }
             // Without a lease, the ones that were taken are due again.
-            if batch.len() < count || (lease.is_zero() && !endings.is_empty()) {
+            if is_last || met_large || (lease.is_zero() && !endings.is_empty()) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Takes the endings of a batch: small ones, or one large one, unless the call has some already. The leases of small
+    /// ones would run while the large one is transferred, and another large one may take as long.
+    ///
+    /// The first one decides, so that small ones don't keep a large one waiting for ever.
+    async fn take_batch(&self, batch: &[DueEntry], lease: Duration, is_first: bool) -> BatchTakes {
+        let mut takes = Vec::with_capacity(batch.len());
+        for entry in batch {
+            let take = self.take_small(entry, lease).await;
+            let is_unreadable = matches!(&take, Err(error) if !error.is_unavailable());
+            takes.push(take);
+            if !is_unreadable {
+                break;
+            }
+        }
+        let is_large = |take: &TakeResult| matches!(take, Ok(EndingTake::Large(_)));
+        let is_taken = |take: &TakeResult| matches!(take, Ok(EndingTake::Taken(_)));
+        if !takes.last().is_some_and(is_large) {
+            let rest = batch.iter().skip(takes.len());
+            takes.extend(join_all(rest.map(|entry| self.take_small(entry, lease))).await);
+        }
+        let mut met_large = false;
+        if is_first && !takes.iter().any(is_taken) {
+            for (entry, take) in batch.iter().zip(&mut takes) {
+                if let Ok(EndingTake::Large(bytes)) = *take {
+                    *take = self.take_ending(&entry.id, lease, bytes).await;
+                    // Another server may have been faster, and one that can't be read hides no other.
+                    let is_lost = matches!(take, Err(error) if error.is_unavailable());
+                    if is_taken(take) || is_lost {
+                        met_large = true;
+                        break;
+                    }
+                }
+            }
+        }
+        met_large |= takes.iter().any(is_large);
+        BatchTakes { takes, met_large }
+    }
+
+    async fn take_small(&self, entry: &DueEntry, lease: Duration) -> TakeResult {
+        self.take_ending(&entry.id, lease, MAX_SMALL_REPLY).await
     }
 
     /// Removes the entry of an ending that isn't in the outbox any more, after the other entries of its session were

@@ -1,12 +1,10 @@
 use std::time::Duration;
 
-use redis::Value;
 use unbroken::{
     log::{Epoch, SessionId},
     store::{PendingEnding, StoreError},
 };
 
-use super::read::MAX_SMALL_REPLY;
 use crate::{
     Redis,
     codec::{decode_state, encode_epoch, from_now, micros},
@@ -28,6 +26,8 @@ pub(crate) struct EndingTimes {
 pub(crate) enum EndingTake {
     /// The caller has it.
     Taken(Box<PendingEnding>),
+    /// It may be taken, but has so many bytes, which are more than the caller has asked for. It isn't leased.
+    Large(usize),
     /// It may be taken after this time.
     Later(Duration),
     /// It isn't in the outbox any more.
@@ -56,76 +56,44 @@ impl EndingTimes {
 
 /// Takes, postpones and removes the ending of a session.
 impl Redis {
-    /// Takes an ending and leases it, if it may be taken now.
+    /// Takes an ending and leases it, if it may be taken now and its request and its summary have at most so many
+    /// bytes.
     pub(crate) async fn take_ending(
         &self,
         id: &SessionId,
         lease: Duration,
+        most: usize,
     ) -> Result<EndingTake, StoreError> {
-        let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
-        let call = scripts
-            .take
-            .on([
-                keys.session(id),
-                keys.tombstone(id),
-                keys.request(id),
-                keys.ending(id),
-            ])
-            .arg(micros(lease))
-            .arg(MAX_SMALL_REPLY)
-            .reply_bytes(MAX_SMALL_REPLY);
+        let call = self.inner.scripts.take.on(self.ending_keys(id));
+        let call = call.arg(micros(lease)).arg(most).reply_bytes(most);
         let (word, mut reply) = self.call(call).await?;
         match word.as_str() {
             "ok" => {}
+            "bytes" => return Ok(EndingTake::Large(reply.number()?)),
             "later" => return Ok(EndingTake::Later(Duration::from_micros(reply.number()?))),
             "over" => return Ok(EndingTake::Over),
             _ => return Err(DecodeError.into()),
         }
-        let state = decode_state(reply.inner()?)?;
-        let request = reply.maybe_bytes()?.unwrap_or_default();
-        let length: usize = reply.number()?;
-        let deleted = reply.number::<u8>()? == 1;
-        let summary = reply.bytes()?;
-        let delivery = reply.number()?;
-        let expires_in = Duration::from_micros(reply.number()?);
-        let request = match length {
-            0 => request,
-            _ => match self.request_of_ending(id, length).await {
-                Ok(Some(request)) => request,
-                // The session was deleted since, or the ending was delivered: whoever takes it next is told.
-                Ok(None) => {
-                    let _ = self.postpone_now(id, delivery, Duration::ZERO).await;
-                    return Ok(EndingTake::Later(Duration::ZERO));
-                }
-                Err(error) => {
-                    let _ = self.postpone_now(id, delivery, Duration::ZERO).await;
-                    return Err(error);
-                }
-            },
-        };
         Ok(EndingTake::Taken(Box::new(PendingEnding {
             id: id.clone(),
-            state,
-            request: request.into(),
-            deleted,
-            summary: summary.into(),
-            delivery,
-            expires_in,
+            state: decode_state(reply.inner()?)?,
+            request: reply.maybe_bytes()?.unwrap_or_default().into(),
+            deleted: reply.number::<u8>()? == 1,
+            summary: reply.bytes()?.into(),
+            delivery: reply.number()?,
+            expires_in: Duration::from_micros(reply.number()?),
         })))
     }
 
-    /// Reads the request of an ending that was taken just now, which has so many bytes.
-    async fn request_of_ending(
-        &self,
-        id: &SessionId,
-        length: usize,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.inner.keys.request(id));
-        match self.inner.link.send_for(&get, length).await? {
-            Value::BulkString(request) => Ok(Some(request)),
-            _ => Ok(None),
-        }
+    /// Returns the keys that an ending is taken and postponed with.
+    fn ending_keys(&self, id: &SessionId) -> [String; 4] {
+        let keys = &self.inner.keys;
+        [
+            keys.session(id),
+            keys.tombstone(id),
+            keys.request(id),
+            keys.ending(id),
+        ]
     }
 
     pub(crate) async fn postpone_now(
@@ -134,12 +102,8 @@ impl Redis {
         delivery: u32,
         by: Duration,
     ) -> Result<(), StoreError> {
-        let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
-        let call = scripts
-            .postpone
-            .on([keys.session(id), keys.tombstone(id), keys.ending(id)])
-            .arg(delivery)
-            .arg(micros(by));
+        let call = self.inner.scripts.postpone.on(self.ending_keys(id));
+        let call = call.arg(delivery).arg(micros(by));
         let mut reply = self.call_ok(call).await?;
         let names = IndexedNames::decode(&mut reply)?;
         if let Err(error) = self.index_ending(id, &names, from_now(by)).await {

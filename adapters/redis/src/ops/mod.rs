@@ -12,5 +12,5 @@ mod read;
 pub(crate) use self::{
     ending::{EndingTake, EndingTimes},
     probe::SessionProbe,
-    read::SessionLook,
+    read::{MAX_SMALL_REPLY, SessionLook},
 };

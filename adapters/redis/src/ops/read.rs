@@ -28,7 +28,7 @@ const MAX_LSN: u64 = (1 << 53) - 1;
 /// The most entries of a page, however small they are: the server does nothing else during a script.
 const MAX_PAGE_ENTRIES: usize = 8192;
 /// The most bytes of a reply that need not be announced. A page without a large record has fewer.
-pub(super) const MAX_SMALL_REPLY: usize = 384 << 10;
+pub(crate) const MAX_SMALL_REPLY: usize = 384 << 10;
 
 impl Redis {
     pub(crate) async fn read_now(

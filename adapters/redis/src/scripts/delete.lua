@@ -26,7 +26,19 @@ local reply = { 'ok', h[1], due, left, names(KEYS[1]) }
 redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 local buried = now + h[1]
 if due then
-  redis.call('HSET', KEYS[7], 'deleted', digits(now), unpack(redis.call('HGETALL', KEYS[1])))
+  local left = { 'deleted', digits(now) }
+  local all = redis.call('HGETALL', KEYS[1])
+  for place = 1, #all, 2 do
+    local name, value = all[place], all[place + 1]
+    -- The reason of an abort goes with the records, and nothing claims a deleted session.
+    if name == 'abort' then
+      value = '-'
+    end
+    if name ~= 'token' then
+      left[#left + 1], left[#left + 2] = name, value
+    end
+  end
+  redis.call('HSET', KEYS[7], unpack(left))
   redis.call('PEXPIREAT', KEYS[7], at(h[5]))
   buried = math.max(buried, tonumber(h[5]))
 end

@@ -6,10 +6,10 @@ for at = 1, #ARGV, 3 do
   local member, seen, to = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local score = seen ~= '' and redis.call('ZSCORE', KEYS[1], member)
   if seen == '' or (score and tonumber(score) == tonumber(seen)) then
+    -- The first write is one that the engine takes even if its memory is full.
+    redis.call('ZREM', KEYS[1], member)
     if to ~= '' then
       redis.call('ZADD', KEYS[1], digits(now + to), member)
-    else
-      redis.call('ZREM', KEYS[1], member)
     end
   end
 end

@@ -112,6 +112,13 @@ local function waiting(remains)
   end
 end
 
+-- Moves the time from which an ending may be taken. The first write is one that the engine takes even if its memory is
+-- full: the request ends with its ending, as before.
+local function move_due(key, request, by)
+  redis.call('PEXPIREAT', request, at(redis.call('HGET', key, 'until')))
+  redis.call('HSET', key, 'due', digits(now + by))
+end
+
 -- Returns the names by which a session is indexed: the owner, the chat, and the service if it has an outbox.
 local function names(key)
   local h = redis.call('HMGET', key, 'owner', 'chat', 'service', 'outbox')

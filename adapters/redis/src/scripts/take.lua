@@ -1,8 +1,8 @@
 -- Takes an ending, and leases it.
 -- KEYS: session, tombstone, request, ending
 -- ARGV: lease, the most bytes of the request and the summary in the reply
--- Replies with the request or, if both are longer, with nothing and its length after it; with the time until the
--- ending may be taken; or that none waits.
+-- Replies with the ending; with its bytes if these are more, and leases nothing; with the time until it may be taken;
+-- or that none waits.
 local key = waiting(KEYS[4])
 if not key then
   return { 'over' }
@@ -17,9 +17,11 @@ local request = redis.pcall('GET', KEYS[3])
 if type(request) == 'table' then
   request = false
 end
-local length = 0
-if request and #request + #h[3] > tonumber(ARGV[2]) then
-  request, length = false, #request
+local length = #(request or '') + #h[3]
+if length > tonumber(ARGV[2]) then
+  return { 'bytes', length }
 end
-redis.call('HSET', key, 'due', digits(now + ARGV[1]), 'deliveries', h[4] + 1)
-return { 'ok', state(fields(key)), request, length, h[5] and 1 or 0, h[3], h[4] + 1, left }
+local delivery = h[4] + 1
+move_due(key, KEYS[3], ARGV[1])
+redis.call('HSET', key, 'deliveries', delivery)
+return { 'ok', state(fields(key)), request, h[5] and 1 or 0, h[3], delivery, left }

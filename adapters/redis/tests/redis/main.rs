@@ -13,6 +13,7 @@ mod opening;
 mod outages;
 mod outbox;
 mod outbox_index;
+mod outbox_load;
 mod reference;
 mod registries;
 mod slow_links;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         tombstones::trials(),
         outbox::trials(),
         outbox_index::trials(),
+        outbox_load::trials(),
         damage::trials(),
         layouts::trials(),
         reference::trials(),

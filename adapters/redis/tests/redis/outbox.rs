@@ -1,11 +1,16 @@
-//! Endings that wait for their delivery: who gets them, what is left of their sessions, and what they cost.
+//! Endings that wait for their delivery: who gets them, and what is left of their sessions.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Epoch, ServiceName, SessionId},
-    store::{Created, DeleteMode, Filter, Holder, NewSession, Store, StoreError, StoreExt},
+    store::{
+        AbortRequest, Created, DeleteMode, Filter, Holder, NewSession, Store, StoreError, StoreExt,
+    },
 };
 
 use crate::support::{
@@ -64,14 +69,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             missing,
             spared,
         ),
-        trial("endings_cost_what_they_hold", missing, cost),
-        trial("a_large_request_comes_with_its_ending", missing, large),
         trial("a_damaged_session_hides_no_other_ending", missing, damaged),
-        trial(
-            "a_full_server_takes_that_an_ending_was_delivered",
-            missing,
-            full,
-        ),
     ]
 }
 
@@ -117,7 +115,13 @@ async fn two_servers() -> Result<(), Failed> {
 
 async fn deleted() -> Result<(), Failed> {
     let mut it = Scene::new().await;
-    let id = end(&it.store, with_outbox(KEPT), fixture::LONG).await?;
+    let (id, new) = (SessionId::random(), with_outbox(KEPT));
+    let Created::Created(epoch) = it.store.create(&id, new).await? else {
+        panic!("a random id was taken");
+    };
+    let reason = Some("private".into());
+    it.store.abort(&id, AbortRequest { reason }).await?;
+    outbox::seal(&it.store, &id, epoch, fixture::LONG).await?;
     let state = it.store.state(&id).await?;
     let released = DeleteMode::Released(Holder(1));
     let held = it.store.delete(&id, released).await;
@@ -131,6 +135,9 @@ async fn deleted() -> Result<(), Failed> {
     left.sort();
     assert_eq!(it.keys().await, left);
     assert!(is_gone(&it.store, &id).await);
+    let hash: BTreeMap<String, Vec<u8>> = it.key("HGETALL", &key("ending"), &[]).await;
+    assert_eq!(hash["abort"], b"-");
+    assert!(!hash.contains_key("token"), "nothing claims it any more");
     assert_eq!(it.store.sweep(9).await?, 0);
     // A server that has not seen the session delivers it.
     let options = support::options().prefix(it.prefix.clone());
@@ -141,6 +148,7 @@ async fn deleted() -> Result<(), Failed> {
     assert_eq!((&ending.id, ending.deleted), (&id, true));
     assert_eq!(ending.state.meta, state.meta);
     assert_eq!(ending.state.version(), state.version());
+    assert_eq!(ending.state.abort, Some(AbortRequest { reason: None }));
     assert!(ending.state.ended.is_some());
     assert!(ending.request.is_empty());
     assert_eq!(ending.summary, "the summary");
@@ -298,64 +306,6 @@ async fn spared() -> Result<(), Failed> {
     Ok(())
 }
 
-async fn cost() -> Result<(), Failed> {
-    let mut it = Scene::new().await;
-    let of = |service: &str| {
-        let mut new = with_outbox(KEPT);
-        std::sync::Arc::make_mut(&mut new.meta).service = ServiceName::new(service);
-        new
-    };
-    for at in 0..300 {
-        // Those of another service, those that are taken, and those that are delivered.
-        let service = if at % 3 == 0 { "other" } else { SERVICE };
-        let id = end(&it.store, of(service), fixture::LONG).await?;
-        if at % 3 == 2 {
-            deliver(&mut it, &id).await?;
-        }
-    }
-    assert_eq!(take(&it.store, 1000).await?.len(), 100);
-    for _ in 0..3 {
-        end(&it.store, of(SERVICE), fixture::LONG).await?;
-    }
-    let service = ServiceName::new(SERVICE);
-    let endings =
-        async |store: unbroken_redis::Redis| store.endings(&service, 9, Duration::ZERO).await;
-    let (taken, cost) = it.cost(endings).await?;
-    assert_eq!(taken.len(), 3);
-    assert_eq!(
-        cost.get("evalsha"),
-        Some(&5),
-        "one to find them, one for each, one for the index: {cost:?}"
-    );
-    for (name, calls) in &cost {
-        assert!(*calls <= 30, "{name}: {cost:?}");
-    }
-    it.store.endings(&service, 9, fixture::LONG).await?;
-    let (taken, cost) = it.cost(endings).await?;
-    assert!(taken.is_empty());
-    assert_eq!(cost.get("evalsha"), Some(&1), "{cost:?}");
-    Ok(())
-}
-
-async fn large() -> Result<(), Failed> {
-    let it = Scene::new().await;
-    let request = vec![b'r'; 1 << 20];
-    let new = || NewSession {
-        request: request.clone().into(),
-        ..with_outbox(KEPT)
-    };
-    let kept = end(&it.store, new(), fixture::LONG).await?;
-    let deleted = end(&it.store, new(), fixture::LONG).await?;
-    it.store.delete(&deleted, DeleteMode::Now).await?;
-    let mut taken = take(&it.store, 9).await?;
-    taken.sort_by_key(|it| it.deleted);
-    let ids: Vec<_> = taken.iter().map(|it| &it.id).collect();
-    assert_eq!(ids, [&kept, &deleted]);
-    assert!(taken[0].request == request && !taken[0].deleted);
-    assert!(taken[1].request.is_empty() && taken[1].deleted);
-    Ok(())
-}
-
 async fn damaged() -> Result<(), Failed> {
     let mut it = Scene::new().await;
     let mut made = Vec::new();
@@ -388,30 +338,5 @@ async fn damaged() -> Result<(), Failed> {
     }
     assert_eq!(take(&it.store, 9).await?.len(), 0);
     assert_eq!(it.members(&outbox::index()).await, [""; 0]);
-    Ok(())
-}
-
-async fn full() -> Result<(), Failed> {
-    let mut it = Scene::new().await;
-    let ids: [SessionId; 3] = [
-        end(&it.store, with_outbox(KEPT), Duration::ZERO).await?,
-        end(&it.store, with_outbox(KEPT), fixture::LONG).await?,
-        end(&it.store, with_outbox(KEPT), fixture::LONG).await?,
-    ];
-    let mut config = unbroken_redis::redis::cmd("CONFIG");
-    let config = config.arg("SET").arg("maxmemory").arg("1mb");
-    config.exec_async(&mut it.admin).await?;
-    // A deletion and a delivery make room.
-    it.store.delete(&ids[2], DeleteMode::Now).await?;
-    for id in &ids {
-        deliver(&mut it, id).await?;
-        let postponed = it.store.postpone_ending(id, 0, Duration::ZERO).await;
-        assert!(
-            matches!(postponed, Err(StoreError::NotFound | StoreError::Gone(_))),
-            "{postponed:?}"
-        );
-    }
-    assert_eq!(fixture::texts(&it.store, &ids[1]).await, ["z"]);
-    assert!(is_gone(&it.store, &ids[2]).await);
     Ok(())
 }

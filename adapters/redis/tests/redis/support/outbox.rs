@@ -39,10 +39,21 @@ pub(crate) async fn end(
     let Created::Created(epoch) = store.create(&id, new).await? else {
         panic!("a random id was taken");
     };
+    seal(store, &id, epoch, keep).await?;
+    Ok(id)
+}
+
+/// Appends the one record of a session, and ends it.
+pub(crate) async fn seal(
+    store: &impl Store,
+    id: &SessionId,
+    epoch: Epoch,
+    keep: Duration,
+) -> Result<(), StoreError> {
     let seal = Seal::new(Outcome::Complete, keep).summary("the summary".into());
     let chunk = fixture::chunk(1, epoch, &["z"]);
-    store.append(&id, chunk, AfterAppend::Seal(seal)).await?;
-    Ok(id)
+    store.append(id, chunk, AfterAppend::Seal(seal)).await?;
+    Ok(())
 }
 
 /// Takes endings of the service for longer than the test.
