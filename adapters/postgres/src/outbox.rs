@@ -21,12 +21,21 @@ use crate::{
 /// The most endings that one statement takes.
 const ENDINGS_BATCH: usize = 64;
 
+/// The most bytes of the endings that one call takes, unless the first has more. The slowest link that counts as
+/// working by default moves them in 8 seconds.
+const CALL_BYTES: i64 = 2 << 20;
+
+/// The columns after those of a session: the bytes of all endings up to this one.
+const BYTES: usize = COLUMNS + 3;
+/// The number of endings that were there to be taken, up to the number that was wanted.
+const FOUND: usize = COLUMNS + 6;
+
 /// The row of an ending that was taken.
 struct EndingRow {
     session: SessionRow,
     summary: Bytes,
     delivery: u32,
-    /// The request, or the number of its bytes if it is large.
+    /// The request, or the number of its bytes if it isn't in the reply.
     request: Result<Bytes, usize>,
 }
 
@@ -38,13 +47,20 @@ impl PostgresInner {
         lease: Duration,
     ) -> Result<Vec<PendingEnding>, StoreError> {
         let (service, lease) = (service.as_str().as_bytes(), micros(lease));
-        let most_bytes = i64::try_from(SMALL).unwrap_or(i64::MAX);
+        let reply_bytes = i64::try_from(SMALL).unwrap_or(i64::MAX);
         let mut endings = Vec::new();
-        let mut left = limit;
-        while left > 0 {
+        let (mut left, mut left_bytes, mut minimum) = (limit, CALL_BYTES, 1_i64);
+        while left > 0 && left_bytes > 0 {
             let wanted = left.min(ENDINGS_BATCH);
             let count = i64::try_from(wanted).unwrap_or(i64::MAX);
-            let params: [&(dyn ToSql + Sync); 4] = [&service, &count, &lease, &most_bytes];
+            let params: [&(dyn ToSql + Sync); 6] = [
+                &service,
+                &count,
+                &lease,
+                &left_bytes,
+                &minimum,
+                &reply_bytes,
+            ];
             let rows = match self.db.query(&self.sql.endings, &params).await {
                 Ok(rows) => rows,
                 // Those that were taken before are leased to the caller.
@@ -59,10 +75,15 @@ impl PostgresInner {
                     Err(error) => tracing::warn!(%error, "an ending can't be read"),
                 }
             }
-            if rows.len() < wanted {
+            // Without a row, those that are left don't fit or are being taken by other servers.
+            let Some(last) = rows.last() else { break };
+            let found: i64 = last.try_get(FOUND).unwrap_or(0);
+            if found < count {
                 break;
             }
-            left -= rows.len();
+            left -= rows.len().min(left);
+            left_bytes -= last.try_get(BYTES).unwrap_or(left_bytes);
+            minimum = 0;
         }
         Ok(endings)
     }
@@ -142,7 +163,7 @@ impl EndingRow {
     fn new(row: &Row) -> Result<Self, RowError> {
         let summary: Option<Vec<u8>> = row.try_get(COLUMNS)?;
         let bytes: i32 = row.try_get(COLUMNS + 2)?;
-        let request: Option<Vec<u8>> = row.try_get(COLUMNS + 4)?;
+        let request: Option<Vec<u8>> = row.try_get(COLUMNS + 5)?;
         Ok(Self {
             session: SessionRow::of_ending(row)?,
             summary: summary.unwrap_or_default().into(),

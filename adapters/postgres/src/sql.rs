@@ -127,7 +127,7 @@ impl Statements {
                 ListOrder::RunningFirst,
             ),
             orphans: make(ORPHANS, &[INT8]),
-            endings: make(ENDINGS, &[BYTEA, INT8, INT8, INT8]),
+            endings: make(ENDINGS, &[BYTEA, INT8, INT8, INT8, INT8, INT8]),
             postpone: make(POSTPONE, &[TEXT, INT8, INT8]),
             ending: make(ENDING, &[TEXT]),
             delivered: make(DELIVERED, &[TEXT, INT8, INT8]),
@@ -282,9 +282,10 @@ WHERE s.id = $1 AND @HERE RETURNING s.number";
 
 /// id; the holder that released it, or null. Holds are in the row itself, so that the statement sees a
 /// hold that came while it waited for the lock. An ending stays, with the chat and the service of its session,
-/// until it is delivered or a sweep finds that its time is over.
+/// until it is delivered or a sweep finds that its time is over. Such a session is due at once, so that a sweep
+/// removes its records and its request if the next statement doesn't.
 const DELETE: &str = "
-UPDATE @S.sessions s SET deleted = @NOW, due = coalesce(s.ending_until, @NOW + s.tombstone),
+UPDATE @S.sessions s SET deleted = @NOW, due = CASE WHEN s.ending_until IS NULL THEN @NOW + s.tombstone ELSE @NOW END,
   abort_reason = NULL, holds = '{}', answers = '{}', answered = 0,
   chat = CASE WHEN s.ending_until IS NOT NULL THEN s.chat END,
   service = CASE WHEN s.ending_until IS NOT NULL THEN s.service ELSE '' END,
@@ -294,11 +295,15 @@ WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR (s.ending_until IS NULL OR s.ending
 ))
 RETURNING s.number";
 
-/// Removes everything of a deleted or expired session but its row.
+/// Removes everything of a deleted or expired session but its row, and the ending that waits in it.
 const CLEAR: &str = "
 WITH d AS (SELECT s.number FROM @S.sessions s WHERE s.id = $1 AND NOT @HERE
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
-), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number)
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
+), u AS (
+  UPDATE @S.sessions s SET due = s.ending_until
+  WHERE s.id = $1 AND s.deleted IS NOT NULL AND s.due < s.ending_until
+)
 DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
 
 /// id, the LSN to read after, bytes, and a factor for the number of rows to read. Returns the state; the
@@ -339,34 +344,46 @@ SELECT @STATE FROM @S.sessions s
 WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease_until <= @THEN
 ORDER BY s.lease_mark LIMIT $1";
 
-/// service, limit, lease, bytes. Takes endings, as many as have so many bytes with their requests and summaries,
-/// but at least one. Skips those that another server is taking. The costly function stands in both conditions, so
-/// that a plan which was made while the table was small doesn't walk it later. Returns the state, the summary, the
-/// number of the delivery, and the bytes of the request with the request itself if it fits.
+/// service, limit, lease, bytes, the least number, bytes of the reply. Takes endings, as many as have so many bytes
+/// with their requests and summaries, but at least the least number. The first ones are measured without a lock, so
+/// that no more are locked than fit. Skips those that another server is taking. The costly function stands in all
+/// conditions, so that a plan which was made while the table was small doesn't walk it later. Returns the state, the
+/// summary, the number of the delivery, the bytes of the request, the bytes of all up to this one, the request
+/// itself if the reply has room for it, and the number of endings that were there to be taken, up to the limit.
 const ENDINGS: &str = "
-WITH d AS MATERIALIZED (
+WITH f AS MATERIALIZED (
+  SELECT s.ending_due AS due, s.number, coalesce(octet_length(s.summary), 0) + coalesce((
+    SELECT octet_length(r.request) FROM @S.requests r WHERE r.session = s.number
+  ), 0)::bigint AS bytes
+  FROM @S.sessions s
+  WHERE @S.costly(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
+  ORDER BY s.ending_due LIMIT $2
+), n AS MATERIALIZED (
+  SELECT count(*) AS found, greatest($5, count(*) FILTER (WHERE m.bytes <= $4)) AS fit
+  FROM (SELECT sum(f.bytes) OVER (ORDER BY f.due, f.number) AS bytes FROM f) m
+), d AS MATERIALIZED (
   SELECT s.number, s.ending_due AS due, coalesce(octet_length(s.summary), 0) AS summary
   FROM @S.sessions s
   WHERE @S.costly(s.service) = (SELECT $1) AND s.ending_due <= @THEN AND s.ending_until > @THEN
-  ORDER BY s.ending_due LIMIT $2 FOR UPDATE SKIP LOCKED
+  ORDER BY s.ending_due LIMIT (SELECT n.fit FROM n) FOR UPDATE SKIP LOCKED
 ), b AS (
   SELECT d.number, d.due, d.summary, coalesce((
     SELECT octet_length(r.request) FROM @S.requests r WHERE r.session = d.number
   ), 0) AS request
   FROM d
 ), p AS MATERIALIZED (
-  SELECT c.number, c.due, c.request FROM (
-    SELECT b.*, row_number() OVER o AS place, sum(b.request + b.summary::bigint) OVER o AS bytes
+  SELECT c.number, c.due, c.request, c.bytes FROM (
+    SELECT b.*, row_number() OVER o AS place, (sum(b.request + b.summary::bigint) OVER o)::bigint AS bytes
     FROM b WINDOW o AS (ORDER BY b.due, b.number)
-  ) c WHERE c.place = 1 OR c.bytes <= $4
+  ) c WHERE c.place <= $5 OR c.bytes <= $4
 ), u AS (
   UPDATE @S.sessions s SET ending_due = @NOW + $3, deliveries = s.deliveries + 1
   FROM p WHERE s.number = p.number AND @COSTLY
-  RETURNING @STATE, s.summary, s.deliveries, p.request, p.due
+  RETURNING @STATE, s.summary, s.deliveries, p.request, p.bytes, p.due
 )
-SELECT u.*, CASE WHEN u.request <= $4 AND u.deleted IS NULL THEN (
+SELECT u.*, CASE WHEN u.bytes <= $6 AND u.deleted IS NULL THEN (
     SELECT r.request FROM @S.requests r WHERE r.session = u.number
-  ) END
+  ) END, (SELECT n.found FROM n)
 FROM u ORDER BY u.due, u.number";
 
 /// id, the number of the delivery, the time from now on.
@@ -380,8 +397,8 @@ const ENDING: &str =
     "SELECT s.deliveries FROM @S.sessions s WHERE s.id = $1 AND s.ending_until > @NOW";
 
 /// id, counter, bits. A session that was kept only for its ending is gone now. A hold that was removed had ended
-/// before a later one that is still there, so the holds show the end of the retention. Returns true if the session
-/// is gone.
+/// before a later one that is still there, so the holds show the end of the retention. A deleted session that is due
+/// before the end of its ending wasn't cleared yet, and stays due. Returns true if the session is gone.
 const DELIVERED: &str = "
 WITH l AS (
   UPDATE @S.sessions s SET @NO_ENDING,
@@ -390,7 +407,7 @@ WITH l AS (
       )) ELSE s.keep_until END,
     due = CASE WHEN s.deleted IS NULL THEN greatest(s.retained_until, least(@NOW, s.ending_until), (
         SELECT max(h.value::bigint) FROM jsonb_each_text(s.holds) h
-      )) ELSE s.deleted + s.tombstone END,
+      )) WHEN s.due < s.ending_until THEN s.due ELSE s.deleted + s.tombstone END,
     chat = CASE WHEN s.deleted IS NULL THEN s.chat END,
     service = CASE WHEN s.deleted IS NULL THEN s.service ELSE '' END,
     tombstone_number = CASE WHEN s.deleted IS NOT NULL THEN nextval('@S.tombstone_numbers') END
@@ -399,7 +416,7 @@ WITH l AS (
 ), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number)
 SELECT l.expired FROM l";
 
-/// limit. Drops endings that were not delivered in their time, of sessions that are kept for longer.
+/// limit. Drops endings that were not delivered in their time, of sessions that are kept for longer. None counts.
 const DROP_ENDINGS: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number FROM @S.sessions s WHERE s.ending_until <= @THEN AND s.deleted IS NULL AND @COSTLY
@@ -409,23 +426,27 @@ WITH d AS MATERIALIZED (
   UPDATE @S.sessions s SET @NO_ENDING
   FROM d WHERE s.number = d.number AND @COSTLY
 )
-SELECT count(*) FROM d";
+SELECT count(*), 0::bigint FROM d";
 
-/// limit. Skips the sessions that another sweep has locked.
+/// limit. Skips the sessions that another sweep has locked. A deleted session whose ending waits keeps its row until
+/// the end of that, and isn't counted. Returns the numbers of those that were due and of those that count.
 const SWEEP: &str = "
 WITH d AS MATERIALIZED (
-  SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over
+  SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over,
+    s.deleted IS NOT NULL AND s.ending_until IS NOT NULL AND s.ending_until > @THEN AS waits
   FROM @S.sessions s WHERE s.due <= @THEN AND @COSTLY ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
 ), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
-), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over AND @COSTLY
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over AND NOT d.waits AND @COSTLY
+), w AS (
+  UPDATE @S.sessions s SET due = s.ending_until FROM d WHERE s.number = d.number AND d.waits AND @COSTLY
 ), t AS (
   UPDATE @S.sessions s SET deleted = coalesce(s.deleted, s.keep_until),
     due = coalesce(s.deleted, s.keep_until) + s.tombstone, @EMPTY
-  FROM d WHERE s.number = d.number AND NOT d.over AND @COSTLY
+  FROM d WHERE s.number = d.number AND NOT d.over AND NOT d.waits AND @COSTLY
 )
-SELECT count(*) FROM d";
+SELECT count(*), count(*) FILTER (WHERE NOT d.waits) FROM d";
 
 /// limit, the greatest number of tombstones. Removes older ones, as far as they have been numbered: as many
 /// newer ones have been made since.
@@ -441,7 +462,7 @@ WITH d AS MATERIALIZED (
 ), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
 ), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
 ), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND @COSTLY)
-SELECT count(*) FROM d";
+SELECT count(*), count(*) FROM d";
 
 /// channels, payloads.
 const NOTIFY: &str = "SELECT pg_notify(n.channel, n.payload) FROM unnest($1::text[], $2::text[]) AS n (channel, payload)";

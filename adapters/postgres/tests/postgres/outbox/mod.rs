@@ -1,6 +1,7 @@
 //! The outbox: endings that several servers take, of sessions that are kept, deleted or expired.
 
 mod costs;
+mod interrupted;
 mod migration;
 mod retention;
 mod servers;
@@ -14,6 +15,7 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     let trials = [
         taking::trials(machine),
         retention::trials(machine),
+        interrupted::trials(machine),
         costs::trials(machine),
         migration::trials(machine),
     ];

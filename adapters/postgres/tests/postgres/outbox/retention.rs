@@ -84,6 +84,7 @@ async fn deleted(machine: Machine) -> Checked {
     assert_eq!((ending.id.clone(), ending.deleted), (id.clone(), true));
     assert_eq!(ending.state.meta, new.meta);
     assert_eq!(ending.state.status.outcome(), Some(Outcome::Aborted));
+    assert_eq!(ending.state.abort, Some(AbortRequest { reason: None }));
     assert_eq!(
         (&*ending.summary, &*ending.request),
         (&b"the summary"[..], &b""[..])

@@ -49,6 +49,12 @@ impl Servers {
         Ok(self.client.query_one(&query, &[]).await?.get(0))
     }
 
+    /// Runs statements with `@` in the place of the schema.
+    pub(super) async fn execute(&self, text: &str) -> Result<(), Error> {
+        let text = text.replace('@', &self.options.schema);
+        Ok(self.client.batch_execute(&text).await?)
+    }
+
     /// Confirms the delivery of the ending that the last epoch has sealed.
     pub(super) async fn deliver(&self, store: &Postgres, id: &SessionId) -> Result<(), Error> {
         let epoch = format!(

@@ -23,7 +23,8 @@ pub(super) fn trials(machine: &Machine) -> Vec<Trial> {
         machine.trial("servers_that_take_endings_at_once_share_them", shared),
         machine.trial("an_ending_is_taken_again_when_its_lease_is_over", again),
         machine.trial("only_the_last_taker_postpones_an_ending", postponed),
-        machine.trial("large_requests_are_taken_one_by_one", large),
+        machine.trial("a_call_takes_as_many_large_requests_as_it_can_move", large),
+        machine.trial("servers_take_large_requests_beside_each_other", beside),
         machine.trial(
             "the_request_of_a_session_without_an_outbox_is_dropped",
             without,
@@ -157,9 +158,11 @@ async fn postponed(machine: Machine) -> Checked {
 
 async fn large(machine: Machine) -> Checked {
     let servers = Servers::open(&machine, machine.options()).await?;
-    let sizes = [300 << 10, 200 << 10, 200 << 10, 2 << 20, 10];
+    // A call takes 2 MiB, or one that is larger.
+    let mut sizes = vec![300 << 10; 8];
+    sizes.extend([3 << 20, 200 << 10, 10]);
     let mut ids = Vec::new();
-    for (at, size) in sizes.into_iter().enumerate() {
+    for (at, &size) in sizes.iter().enumerate() {
         let new = NewSession {
             request: vec![u8::try_from(at)?; size].into(),
             ..new_with_outbox(HOUR)
@@ -167,8 +170,8 @@ async fn large(machine: Machine) -> Checked {
         ids.push(sealed(&servers.one, new, HOUR).await?);
     }
     let mut at = 0;
-    for count in [2, 1, 1, 1, 0] {
-        let taken = servers.one.endings(&service(), 10, HOUR).await?;
+    for count in [6, 2, 1, 2, 0] {
+        let taken = servers.one.endings(&service(), 16, HOUR).await?;
         assert_eq!(taken.len(), count, "after {at}");
         for ending in taken {
             assert_eq!((&ending.id, ending.delivery), (&ids[at], 1));
@@ -179,6 +182,47 @@ async fn large(machine: Machine) -> Checked {
         }
     }
     assert_eq!(at, ids.len());
+    Ok(())
+}
+
+async fn beside(machine: Machine) -> Checked {
+    const WAITING: usize = 12;
+    let servers = Servers::open(&machine, machine.options()).await?;
+    let mut ids = Vec::new();
+    for _ in 0..WAITING {
+        let new = NewSession {
+            request: vec![7; 300 << 10].into(),
+            ..new_with_outbox(HOUR)
+        };
+        ids.push(sealed(&servers.one, new, HOUR).await?);
+    }
+    // The first server stops when it has locked the rows that it takes.
+    let stop = format!(
+        "CREATE FUNCTION @.stop() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM pg_advisory_xact_lock(hashtext('@')); RETURN NEW; END $$;
+         CREATE TRIGGER stop BEFORE UPDATE ON @.sessions
+            FOR EACH ROW WHEN (OLD.id = '{}') EXECUTE FUNCTION @.stop();
+         SELECT pg_advisory_lock(hashtext('@'))",
+        ids[0]
+    );
+    servers.execute(&stop).await?;
+    let store = servers.one.clone();
+    let one = tokio::spawn(async move { store.endings(&service(), 16, HOUR).await });
+    let stopped = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.locktype = 'advisory' AND NOT l.granted AND a.query LIKE '%\"@\".sessions%'";
+    while servers.number(stopped).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let other = servers.other.endings(&service(), 16, HOUR).await?;
+    assert!(other.iter().map(|it| &it.id).eq(&ids[6..]));
+    servers
+        .execute("SELECT pg_advisory_unlock(hashtext('@'))")
+        .await?;
+    let one = one.await??;
+    assert!(one.iter().map(|it| &it.id).eq(&ids[..6]));
+    for ending in one.iter().chain(&other) {
+        assert_eq!((ending.delivery, ending.request.len()), (1, 300 << 10));
+    }
     Ok(())
 }
 
