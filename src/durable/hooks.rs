@@ -12,11 +12,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
-use super::kept_request::KeptRequest;
+use super::{digest_of, kept_request::KeptRequest};
 use crate::{
     BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
-    log::{ChatId, Chunk, Ending, Outcome, Owner, Position, SessionId},
+    log::{ChatId, Chunk, Ending, Epoch, Outcome, Owner, Position, SessionId},
     session::{Mark, ReadError, Session, Source},
     store::StoreError,
 };
@@ -91,8 +91,13 @@ impl SessionStarted {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionEnded {
-    /// The session's id.
+    /// The session's id. A client may use it again after the session's tombstone, so it isn't a key for what is
+    /// to happen once; [`ending_id`](field@Self::ending_id) is.
     pub id: SessionId,
+    /// The id of this ending: the same in each of its deliveries, and unlike that of any other ending, also of a
+    /// later session with the same id. 32 characters of `0-9a-f`, which tell nothing of the session's id. A store
+    /// that loses a seal which it had acknowledged may end a session twice; these are two endings.
+    pub ending_id: String,
     /// The session's owner.
     pub owner: Option<Owner>,
     /// The conversation that the session belongs to.
@@ -131,8 +136,10 @@ impl SessionEnded {
         outcome: Outcome,
     ) -> Self {
         let request = request.into();
+        let ending_id = ending_id(&id, Epoch::first());
         Self {
             id,
+            ending_id,
             owner: None,
             chat: request.chat_id.clone(),
             request,
@@ -157,6 +164,16 @@ impl SessionEnded {
         self.owner = owner;
         self
     }
+}
+
+/// Returns the id of the ending of a session that this epoch has sealed.
+pub(super) fn ending_id(id: &SessionId, sealed_by: Epoch) -> String {
+    let Epoch { counter, bits } = sealed_by;
+    let digest = digest_of(["ending", id.as_str(), &format!("{counter}.{bits}")]);
+    digest.0[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub(super) type Hook<T> = Arc<dyn Fn(T) -> BoxFuture<'static, ()> + Send + Sync>;

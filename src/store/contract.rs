@@ -275,8 +275,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A seal puts the ending of a session with an [outbox](field@super::SessionMeta::outbox) there, in the same write.
     /// It stays until it is [`delivered`](Self::delivered), and for the time in
     /// [`SessionMeta::outbox`](field@super::SessionMeta::outbox) at most. Until then the session doesn't expire, and its request is
-    /// kept. If the session is [deleted](DeleteMode::Now) meanwhile, its records and its request go, and the ending
-    /// remains with its [summary](field@super::Seal::summary).
+    /// kept. If the session is [deleted](DeleteMode::Now) meanwhile, its records, its request and the reason of an
+    /// abort go, and the ending remains with its [summary](field@super::Seal::summary).
     ///
     /// It may lag behind the writes. The work doesn't depend on the number of sessions, nor on the endings
     /// of other services.

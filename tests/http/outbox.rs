@@ -115,6 +115,8 @@ async fn a_failed_delivery_is_repeated_with_the_same_ending() {
     let second = endings.next().await;
     assert_eq!((first.delivery, second.delivery), (1, 2));
     assert_eq!(first.id, second.id);
+    assert_eq!(first.ending_id, second.ending_id);
+    assert_eq!(first.ending_id.len(), 32);
     for ended in [first, second] {
         assert_eq!(ended.outcome, Outcome::Error(ErrorCode::Provider));
         assert_eq!(ended.request.messages[0].content, "Hi");
@@ -225,4 +227,24 @@ async fn a_session_that_is_deleted_during_its_delivery_is_forgotten_too() {
     let again = next().await;
     assert!(again.deleted && again.request.messages.is_empty());
     server.sessions.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_session_id_that_is_used_again_has_another_ending_id() {
+    let store = Memory::new();
+    let sessions = Sessions::builder(store).tombstone(Duration::ZERO).build();
+    let (server, calls, mut endings) = delivering(sessions).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let request = post(MOUNT, &ask("Hi")).with("x-session-id", id("again"));
+        let answer = send(server.addr, request).await;
+        complete(&calls.next().await);
+        answer.whole().await;
+        let ended = endings.next().await;
+        assert_eq!(ended.id.as_str(), id("again"));
+        seen.push(ended.ending_id);
+        let deleted = send(server.addr, empty("DELETE", &at(&id("again")))).await;
+        assert_eq!(deleted.status(), 204);
+    }
+    assert_ne!(seen[0], seen[1]);
 }

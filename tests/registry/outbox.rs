@@ -227,13 +227,13 @@ async fn a_handler_that_fails_gets_the_ending_again_after_growing_pauses() {
     ended(&sessions, spec("one")).await;
     notes.until_taken(5).await;
     seconds(3600).await;
-    // Each pause is up to one second longer, since the outbox is looked into once a second.
+    // Each pause is up to an eighth longer, and to one second, since the outbox is looked into once a second.
     let deliveries = notes.deliveries();
     let pauses = deliveries.windows(2).map(|it| it[1].1 - it[0].1);
     let numbers: Vec<_> = deliveries.iter().map(|it| it.0).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
     for (pause, least) in pauses.zip([1, 2, 4, 8]) {
-        assert!((least..=least + 2).contains(&pause), "{deliveries:?}");
+        assert!((least..=least + 3).contains(&pause), "{deliveries:?}");
     }
     assert_eq!(*notes.given_up.lock().unwrap(), []);
 }
@@ -264,11 +264,9 @@ async fn an_ending_that_is_never_taken_is_given_up_within_its_time() {
     let spec = start(&id("one")).outbox(Duration::from_secs(20));
     ended(&sessions, spec).await;
     seconds(40).await;
-    // The next would be after 31 seconds.
-    assert_eq!(
-        notes.deliveries(),
-        [(1, 0), (2, 1), (3, 3), (4, 7), (5, 15)]
-    );
+    // After 0, 1, 3, 7 and 15 seconds, each up to an eighth and a second later; the next would be after 31.
+    let deliveries = notes.deliveries();
+    assert!((4..=5).contains(&deliveries.len()), "{deliveries:?}");
     assert_eq!(*notes.given_up.lock().unwrap(), [id("one")]);
 }
 

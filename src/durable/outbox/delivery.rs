@@ -1,8 +1,4 @@
-use std::{
-    error::Error,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use serde_json::Map;
 
@@ -11,7 +7,12 @@ use crate::{
     BoxError, BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
     dialect::Dialect,
-    durable::{SessionEnded, hooks::events, kept_request::KeptRequest, stored_request::claims},
+    durable::{
+        SessionEnded,
+        hooks::{ending_id, events},
+        kept_request::KeptRequest,
+        stored_request::claims,
+    },
     session::{EndingHandler, StoredEnding},
     store::StoreError,
 };
@@ -116,8 +117,7 @@ fn ended(ending: &StoredEnding, transcript: Transcript, deleted: bool) -> Sessio
     let mut ended = ended.owner(ending.meta.owner.clone());
     ended.chat.clone_from(&ending.meta.chat);
     ended.delivery = ending.delivery;
-    ended.ended_at = SystemTime::now()
-        .checked_sub(ending.ended)
-        .unwrap_or(SystemTime::UNIX_EPOCH);
+    ended.ending_id = ending_id(&ending.id, ending.sealed_by);
+    ended.ended_at = ending.ended_at();
     ended
 }

@@ -37,8 +37,8 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 ///     let ledger = ledger.clone();
 ///     async move {
 ///         let tokens = ended.transcript.usage().map_or(0, |usage| usage.output_tokens);
-///         // The id makes exactly one of at least one: a second delivery changes nothing.
-///         ledger.charge_once(ended.id.as_str(), tokens).await
+///         // The key makes exactly one of at least one: a second delivery changes nothing.
+///         ledger.charge_once(&ended.ending_id, tokens).await
 ///     }
 /// });
 /// let durable = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).outbox(outbox);
@@ -57,8 +57,8 @@ type Deliver = Arc<dyn Fn(SessionEnded) -> BoxFuture<'static, Result<(), BoxErro
 ///
 /// # Retries
 ///
-/// After a failure the ending comes again: after 1 second, then 2, 4 and so on, up to 10 minutes, on whichever server
-/// looks first. A handler that panics, or takes longer than [`timeout`](Self::timeout), has failed. The delivery that
+/// After a failure the ending comes again: after 1 second, then 2, 4 and so on, up to 10 minutes and an eighth, on
+/// whichever server looks first. A handler that panics, or takes longer than [`timeout`](Self::timeout), has failed. The delivery that
 /// would be the last before the end of [`keep`](Self::keep) is followed by [`on_give_up`](Self::on_give_up). If no
 /// server with the layer is alive until then, the store drops the ending.
 ///

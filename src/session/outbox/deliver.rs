@@ -151,6 +151,7 @@ impl Delivery {
             return self.confirm().await;
         };
         let pause = pause_after(self.number);
+        let pause = pause + jitter(pause / 8);
         let is_last = (self.expires).is_some_and(|expires| Instant::now() + pause >= expires);
         if !is_last {
             tracing::warn!(
@@ -241,6 +242,12 @@ fn pause_after(delivery: u32) -> Duration {
     let doubled = 1_u32.checked_shl(delivery.saturating_sub(1));
     let pause = doubled.and_then(|times| FIRST_PAUSE.checked_mul(times));
     pause.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
+}
+
+/// Returns a random part of this time, so that endings that fail together don't come again together.
+fn jitter(most: Duration) -> Duration {
+    let part = getrandom::u32().unwrap_or_default();
+    most.mul_f64(f64::from(part) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -12,14 +12,15 @@ use crate::{BoxError, BoxFuture};
 ///
 /// An ending comes again if the handler fails, panics or takes too long, if the server dies before the
 /// store knows that it was delivered, and if the store loses that. So a handler has to do nothing the second time:
-/// the session's id tells.
+/// the session's id and [`sealed_by`](field@StoredEnding::sealed_by) tell. An id alone doesn't, since it can be used
+/// again after its tombstone.
 pub trait EndingHandler: Send + Sync + 'static {
     /// Takes an ending. It is taken once the future returns `Ok`.
     ///
     /// # Errors
     ///
     /// Any error. The ending comes again, on this server or another, after a pause that grows from one second to
-    /// ten minutes. The error is traced.
+    /// ten minutes, and varies by an eighth. The error is traced.
     ///
     /// # Cancellation
     ///

@@ -1,9 +1,13 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
 use crate::{
-    log::{Chunk, Outcome, SessionId},
+    log::{Chunk, Epoch, Outcome, SessionId},
     session::recovery::read_up_to,
     store::{PendingEnding, SessionMeta, Store, StoreError},
 };
@@ -16,6 +20,9 @@ pub struct StoredEnding {
     pub id: SessionId,
     /// The session's owner, chat, service, digest and format.
     pub meta: Arc<SessionMeta>,
+    /// The epoch that has sealed the session. With the session's id it tells this ending from any other, also of
+    /// a later session under the same id.
+    pub sealed_by: Epoch,
     /// The way in which the session ended.
     pub outcome: Outcome,
     /// The stored request of its start. Empty if the session was deleted.
@@ -29,6 +36,7 @@ pub struct StoredEnding {
     pub delivery: u32,
     /// The time since the end of the session, by the store's clock, as it was when this delivery began.
     pub ended: Duration,
+    taken_at: SystemTime,
     tail: crate::log::Lsn,
     store: Arc<dyn Store>,
 }
@@ -38,6 +46,8 @@ impl StoredEnding {
     pub(super) fn new(store: Arc<dyn Store>, ending: PendingEnding) -> Option<Self> {
         Some(Self {
             outcome: ending.state.status.outcome()?,
+            sealed_by: ending.state.epoch,
+            taken_at: SystemTime::now(),
             ended: ending.state.ended.unwrap_or_default(),
             id: ending.id,
             meta: ending.state.meta,
@@ -48,6 +58,12 @@ impl StoredEnding {
             tail: ending.state.tail,
             store,
         })
+    }
+
+    /// Returns the time of the end, as far as this server's clock is right.
+    pub fn ended_at(&self) -> SystemTime {
+        let ended = self.taken_at.checked_sub(self.ended);
+        ended.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Reads the log, with its terminal record, in order. Cancel safe.

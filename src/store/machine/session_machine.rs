@@ -343,6 +343,9 @@ impl SessionMachine {
             return Err(StoreError::Held);
         }
         self.retention.delete(now);
+        if let Some(abort) = &mut self.abort {
+            abort.reason = None;
+        }
         self.answers = AnswerLog::default();
         Ok(true)
     }

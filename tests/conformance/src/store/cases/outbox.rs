@@ -12,8 +12,8 @@ use crate::{
 use unbroken::{
     log::{ChatId, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
     store::{
-        AfterAppend, DeleteMode, Filter, Holder, NewSession, PendingEnding, Seal, SessionMeta,
-        StoreError,
+        AbortRequest, AfterAppend, DeleteMode, Filter, Holder, NewSession, PendingEnding, Seal,
+        SessionMeta, StoreError,
     },
 };
 
@@ -304,7 +304,11 @@ pub(crate) async fn a_session_is_kept_until_its_ending_is_delivered(
 pub(crate) async fn the_ending_of_a_deleted_session_remains(store: StoreFixture) -> CaseResult {
     let outbox = OutboxScene::new(store);
     let store = &outbox.store;
-    let session = outbox.sealed(100).await?;
+    let session = outbox.created().await?;
+    let reason = Some("private".into());
+    store.abort(&session.id, AbortRequest { reason }).await?;
+    let seal = outbox.seal(100);
+    store.push(&session, 1, &["a", "b", "c"], seal).await?;
     store.delete(&session.id, DeleteMode::Now).await?;
     let state = store.state(&session.id).await;
     ensure_matches!(state, Err(StoreError::Gone(_)), "a deleted session");
@@ -327,6 +331,8 @@ pub(crate) async fn the_ending_of_a_deleted_session_remains(store: StoreFixture)
         "summary"
     );
     ensure_eq!(ending.request, Bytes::new(), "request");
+    let reason = ending.state.abort.and_then(|abort| abort.reason);
+    ensure_eq!(reason, None, "the reason of the abort");
     store.delivered(&session.id, session.epoch).await?;
     store.advance(TAKEN + 1).await;
     outbox.none("after the delivery").await?;
