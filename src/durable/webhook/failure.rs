@@ -99,7 +99,9 @@ impl From<reqwest::Error> for WebhookFailure {
             return Self::Timeout;
         }
         let connect = error.is_connect();
-        if connect && let Some(source) = sources().find_map(|it| certificate_problem(&it.to_string())) {
+        if connect
+            && let Some(source) = sources().find_map(|it| certificate_problem(&it.to_string()))
+        {
             let source = source.into();
             return Self::Certificate { source };
         }
@@ -133,8 +135,7 @@ fn certificate_problem(text: &str) -> Option<&'static str> {
 const WRONG_NAME: &str = "it is not valid for the host of the URL";
 const EXPIRED: &str = "it has expired";
 const NOT_YET_VALID: &str = "it is not valid yet";
-const UNKNOWN_ISSUER: &str =
-    "its issuer is unknown; see `root_certificates`, or the receiver sends no intermediate certificate";
+const UNKNOWN_ISSUER: &str = "its issuer is unknown; see `root_certificates`, or the receiver sends no intermediate certificate";
 const INVALID: &str = "it is invalid";
 
 #[cfg(test)]
@@ -195,7 +196,11 @@ mod tests {
             (CertificateError::BadSignature, INVALID),
         ] {
             let error = rustls::Error::from(problem);
-            assert_eq!(certificate_problem(&error.to_string()), Some(text), "{error}");
+            assert_eq!(
+                certificate_problem(&error.to_string()),
+                Some(text),
+                "{error}"
+            );
         }
         let other = rustls::Error::HandshakeNotComplete;
         assert_eq!(certificate_problem(&other.to_string()), None);

@@ -197,11 +197,7 @@ impl Webhook {
     /// # Errors
     ///
     /// If the URL is malformed or not allowed by the options, or the secret is malformed.
-    pub fn to(
-        &self,
-        url: impl AsRef<str>,
-        secret: impl AsRef<str>,
-    ) -> Result<Self, WebhookError> {
+    pub fn to(&self, url: impl AsRef<str>, secret: impl AsRef<str>) -> Result<Self, WebhookError> {
         let options = &self.options;
         Ok(Self {
             url: receiver_url(url.as_ref(), options.http, options.private_addresses)?,
