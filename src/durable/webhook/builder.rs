@@ -197,6 +197,7 @@ impl fmt::Debug for WebhookBuilder {
             .field("max_body", &self.max_body)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("pool_idle", &self.pool_idle)
             .field("root_certificates", &self.roots.len())
             .field("http", &self.http)
             .field("private_addresses", &self.private_addresses)
