@@ -170,10 +170,8 @@ impl SessionEnded {
 pub(super) fn ending_id(id: &SessionId, sealed_by: Epoch) -> String {
     let Epoch { counter, bits } = sealed_by;
     let digest = digest_of(["ending", id.as_str(), &format!("{counter}.{bits}")]);
-    digest.0[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let (half, _) = digest.0.split_first_chunk().expect("it has 32 bytes");
+    format!("{:032x}", u128::from_be_bytes(*half))
 }
 
 pub(super) type Hook<T> = Arc<dyn Fn(T) -> BoxFuture<'static, ()> + Send + Sync>;

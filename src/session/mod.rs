@@ -145,6 +145,7 @@ mod reserve;
 mod retention;
 mod sealed_hook;
 mod sessions;
+mod shutdown;
 mod source;
 mod start;
 mod start_task;

@@ -10,6 +10,7 @@ mod inputs;
 mod leases;
 mod orphan_endings;
 mod outbox;
+mod outbox_clean_up;
 mod places;
 mod reading;
 mod refused;

@@ -20,21 +20,19 @@ use unbroken_disk::Disk;
 
 use crate::{
     directory::Directory,
-    faulty_io::IoCall,
     fixture::{
         HOUR, SECOND, chunk, compact, create_as, new_session, new_session_with_outbox, open, texts,
     },
-    no_room::{ENOSPC, faulty},
 };
 
 /// The epochs that have sealed the sessions of these tests.
 static SEALED_BY: LazyLock<Mutex<HashMap<SessionId, Epoch>>> = LazyLock::new(Mutex::default);
 
-fn sealed_by(id: &SessionId) -> Epoch {
+pub(crate) fn sealed_by(id: &SessionId) -> Epoch {
     SEALED_BY.lock().unwrap()[id]
 }
 
-const REQUEST: &str = "the request of it";
+pub(crate) const REQUEST: &str = "the request of it";
 const SUMMARY: &str = "the summary of it";
 const RECORD: &str = "the record of it";
 
@@ -61,17 +59,17 @@ async fn sealed(store: &Disk, outbox: Duration, keep: Duration) -> SessionId {
     id
 }
 
-async fn ended(store: &Disk) -> SessionId {
+pub(crate) async fn ended(store: &Disk) -> SessionId {
     sealed(store, 24 * HOUR, HOUR).await
 }
 
-async fn take(store: &Disk, limit: usize) -> Vec<PendingEnding> {
+pub(crate) async fn take(store: &Disk, limit: usize) -> Vec<PendingEnding> {
     let service = ServiceName::new("a service");
     store.endings(&service, limit, 30 * SECOND).await.unwrap()
 }
 
 /// Takes the only ending, of this session, and checks all of it but its request.
-async fn only(store: &Disk, id: &SessionId) -> PendingEnding {
+pub(crate) async fn only(store: &Disk, id: &SessionId) -> PendingEnding {
     let mut taken = take(store, 9).await;
     assert_eq!(taken.len(), 1, "{taken:?}");
     let ending = taken.remove(0);
@@ -466,51 +464,4 @@ async fn endings_whose_time_is_over_are_in_nobodys_way() {
     assert!(take(&store, 1).await.is_empty());
     store.clock().jump(60 * SECOND);
     assert_eq!(take(&store, 1).await.len(), 1);
-}
-
-#[tokio::test]
-async fn an_ending_whose_request_can_not_be_read_stays_and_others_are_taken() {
-    let directory = Directory::new();
-    let store = open(&directory).await;
-    let damaged = ended(&store).await;
-    let other = ended(&store).await;
-    let log = directory.logs().remove(0);
-    let mut bytes = fs::read(&log).unwrap();
-    let at = bytes
-        .windows(REQUEST.len())
-        .position(|it| it == REQUEST.as_bytes());
-    let at = at.unwrap();
-    bytes[at] ^= 1;
-    fs::write(&log, &bytes).unwrap();
-    assert_eq!(only(&store, &other).await.request, REQUEST);
-    store.delivered(&other, sealed_by(&other)).await.unwrap();
-    store.clock().jump(60 * SECOND);
-    assert!(take(&store, 9).await.is_empty());
-
-    let mut bytes = fs::read(&log).unwrap();
-    bytes[at] ^= 1;
-    fs::write(&log, bytes).unwrap();
-    store.clock().jump(60 * SECOND);
-    assert_eq!(only(&store, &damaged).await.request, REQUEST);
-}
-
-#[tokio::test]
-async fn a_delivery_that_can_not_be_written_does_not_begin() {
-    let directory = Directory::new();
-    let (store, faults) = faulty(&directory).await;
-    let id = ended(&store).await;
-    let service = ServiceName::new("a service");
-    faults.fail(IoCall::Write, usize::MAX, ENOSPC);
-    for _ in 0..3 {
-        let failed = store.endings(&service, 9, HOUR).await;
-        assert!(failed.is_err_and(|error| error.is_unavailable()));
-    }
-    let failed = store.delivered(&id, sealed_by(&id)).await;
-    assert!(failed.is_err_and(|error| error.is_unavailable()));
-    faults.heal();
-    let ending = only(&store, &id).await;
-    assert_eq!(ending.delivery, 1, "nobody had it");
-    store.close().await;
-    let store = open(&directory).await;
-    assert_eq!(only(&store, &id).await.delivery, 2);
 }

@@ -12,6 +12,7 @@ mod crash;
 mod directory;
 mod endings;
 mod endings_crash;
+mod endings_trouble;
 mod faults;
 mod faulty_io;
 mod fixture;
