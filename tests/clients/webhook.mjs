@@ -44,8 +44,8 @@ await play({
       const { type, data, timestamp } = new Webhook(secret).verify(delivery.body, delivery.headers);
       assert.equal(type, 'session.ended');
       assert.ok(Math.abs(Date.now() - Date.parse(timestamp)) < 60_000, timestamp);
-      assert.equal(delivery.headers['webhook-id'], id);
-      assert.deepEqual([data.id, data.outcome, data.text, data.delivery], [id, 'complete', TEXT, 1]);
+      assert.match(delivery.headers['webhook-id'], /^[0-9a-f]{32}$/);
+      assert.deepEqual([data.id, data.outcome, data.delivery], [id, 'complete', 1]);
       assert.deepEqual(data.messages, [{ role: 'assistant', content: TEXT }]);
       assert.deepEqual(data.request.messages, [{ role: 'user', content: 'Hi' }]);
       assert.ok(data.usage.outputTokens > 0);

@@ -9,3 +9,4 @@ mod certificates;
 mod outbox;
 mod receiver;
 mod tls;
+mod too_large;

@@ -1,9 +1,12 @@
 //! The webhook as the handler of a layer's outbox.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, request::Builder};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
 use unbroken::{
@@ -11,6 +14,7 @@ use unbroken::{
     access::AnyoneWithTheId,
     durable::{ClientFields, DurableService, Outbox},
     provider::Scripted,
+    store::Memory,
 };
 
 use crate::receiver::{Delivery, GUARD, Receiver, Reply};
@@ -23,7 +27,10 @@ struct Chat {
 
 impl Chat {
     fn new(receiver: &Receiver) -> Self {
-        let sessions = Sessions::in_memory();
+        Self::with(receiver, Sessions::in_memory())
+    }
+
+    fn with(receiver: &Receiver, sessions: Sessions) -> Self {
         let webhook = receiver.webhook().build().unwrap();
         let layer = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
             .client_fields(ClientFields::nothing().field("script"))
@@ -33,9 +40,12 @@ impl Chat {
     }
 
     async fn send(&self, method: &str, path: &str, body: Value) -> (StatusCode, String) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
+        let request = Request::builder().method(method).uri(path);
+        self.send_with(request, body).await
+    }
+
+    async fn send_with(&self, request: Builder, body: Value) -> (StatusCode, String) {
+        let request = request
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body.to_string())))
             .unwrap();
@@ -49,20 +59,39 @@ impl Chat {
 
     /// Runs an answer to its end. Returns the id of its session.
     async fn answered(&self, text: &str) -> String {
-        let body = json!({
-            "messages": [{"role": "user", "content": "Hi"}],
-            "chatId": "chat-1",
-            "script": {"text": text, "delayMs": 0, "model": "small"},
-        });
-        let (status, id) = self.send("POST", "/", body).await;
+        let (status, id) = self.send("POST", "/", script(text)).await;
         assert_eq!(status, StatusCode::OK);
         id
+    }
+
+    /// Runs an answer under this id, once the session that had it before is forgotten: that it was delivered is
+    /// stored a little after the receiver's response.
+    async fn started_anew(&self, id: &str) {
+        let start = async {
+            loop {
+                let request = Request::post("/").header("x-session-id", id);
+                let (status, got) = self.send_with(request, script("Hello there.")).await;
+                if status != StatusCode::GONE {
+                    break assert_eq!((status, &*got), (StatusCode::OK, id));
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(GUARD, start).await.expect("a start");
     }
 
     /// Waits until nothing is left to deliver.
     async fn drained(self) {
         self.sessions.shutdown(GUARD).await;
     }
+}
+
+fn script(text: &str) -> Value {
+    json!({
+        "messages": [{"role": "user", "content": "Hi"}],
+        "chatId": "chat-1",
+        "script": {"text": text, "delayMs": 0, "model": "small"},
+    })
 }
 
 /// Returns the time of the session's end, in milliseconds of its day.
@@ -83,7 +112,9 @@ async fn an_ending_is_delivered_once_and_tells_what_a_bill_and_a_history_need() 
     let chat = Chat::new(&receiver);
     let id = chat.answered("Hello there.").await;
     let delivery = receiver.next().await;
-    assert_eq!(delivery.header("webhook-id"), id);
+    let ending = delivery.header("webhook-id");
+    assert_eq!(ending.len(), 32);
+    assert!(ending.bytes().all(|it| it.is_ascii_hexdigit()), "{ending}");
     let json = delivery.json();
     assert_eq!(json["type"], "session.ended");
     let data = &json["data"];
@@ -97,7 +128,6 @@ async fn an_ending_is_delivered_once_and_tells_what_a_bill_and_a_history_need() 
         "{data}"
     );
     assert_eq!(data["turns"][0]["usage"], data["usage"]);
-    assert_eq!(data["text"], "Hello there.");
     assert_eq!(
         data["messages"],
         json!([{"role": "assistant", "content": "Hello there."}])
@@ -114,12 +144,13 @@ async fn an_ending_is_delivered_once_and_tells_what_a_bill_and_a_history_need() 
 async fn a_receiver_that_answers_500_gets_the_ending_once_more_under_the_same_id() {
     let mut receiver = Receiver::of(vec![Reply::status(500), Reply::status(200)]).await;
     let chat = Chat::new(&receiver);
-    let id = chat.answered("Hello there.").await;
+    chat.answered("Hello there.").await;
     let (first, second) = (receiver.next().await, receiver.next().await);
     for delivery in [&first, &second] {
-        assert_eq!(delivery.header("webhook-id"), id);
-        assert_eq!(delivery.json()["data"]["text"], "Hello there.");
+        let text = &delivery.json()["data"]["messages"][0]["content"];
+        assert_eq!(text, "Hello there.");
     }
+    assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
     assert_eq!(first.json()["data"]["delivery"], 1);
     assert_eq!(second.json()["data"]["delivery"], 2);
     let sent = |it: &Delivery| it.header("webhook-timestamp").parse::<u64>().unwrap();
@@ -143,7 +174,30 @@ async fn a_session_that_is_deleted_before_its_delivery_still_has_its_usage() {
     assert_eq!(second["data"]["deleted"], true);
     assert_eq!(second["data"]["usage"], first["data"]["usage"]);
     assert_eq!(second["data"]["contentOmitted"], true);
-    assert_eq!(second["data"].get("text"), None);
+    assert_eq!(second["data"].get("messages"), None);
+    chat.drained().await;
+    assert!(receiver.no_further());
+}
+
+/// Each ending fails once, so that its retry is seen too.
+#[tokio::test]
+async fn a_session_id_that_is_used_again_comes_under_another_id() {
+    const ID: &str = "again-0123456789-abcdefg";
+    let replies = [500, 200, 500, 200].map(Reply::status);
+    let mut receiver = Receiver::of(replies.into()).await;
+    let sessions = Sessions::builder(Memory::new()).tombstone(Duration::ZERO);
+    let chat = Chat::with(&receiver, sessions.build());
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        chat.started_anew(ID).await;
+        let (first, second) = (receiver.next().await, receiver.next().await);
+        assert_eq!(first.json()["data"]["id"], ID);
+        assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
+        seen.push(first.header("webhook-id").to_owned());
+        let (status, _) = chat.send("DELETE", &format!("/{ID}"), json!(null)).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+    }
+    assert_ne!(seen[0], seen[1]);
     chat.drained().await;
     assert!(receiver.no_further());
 }

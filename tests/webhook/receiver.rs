@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Bytes(Vec<u8>),
     /// The first bytes, then the second ones again and again, after this pause each.
     Endless(&'static str, &'static [u8], Duration),
+    /// This status, after a pause, and the end of the connection.
+    After(Duration, u16),
     /// Nothing, until the sender is gone.
     Nothing,
     /// The end of the connection.
@@ -43,10 +45,12 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn status(status: u16) -> Self {
-        Self::Bytes(
-            format!("HTTP/1.1 {status} As told\r\ncontent-length: 11\r\n\r\nprivate-say").into(),
-        )
+        Self::Bytes(response_of(status))
     }
+}
+
+fn response_of(status: u16) -> Vec<u8> {
+    format!("HTTP/1.1 {status} As told\r\ncontent-length: 11\r\n\r\nprivate-say").into()
 }
 
 /// A delivery as it came.
@@ -155,12 +159,10 @@ pub(crate) async fn serve(
     };
     let _ = saw.send(delivery);
     match reply {
-        Reply::Bytes(bytes) => {
-            let written = socket.write_all(&bytes).await;
-            let _ = socket.shutdown().await;
-            // The rest is read so that no reset overtakes the reply.
-            let _ = socket.read(&mut [0; 64]).await;
-            if written.is_ok() { bytes.len() } else { 0 }
+        Reply::Bytes(bytes) => answer(socket, &bytes).await,
+        Reply::After(pause, status) => {
+            tokio::time::sleep(pause).await;
+            answer(socket, &response_of(status)).await
         }
         Reply::Endless(first, again, pause) => {
             let mut sent = first.len();
@@ -181,6 +183,15 @@ pub(crate) async fn serve(
         }
         Reply::Close | Reply::CloseUnread => 0,
     }
+}
+
+/// Sends these bytes, and the end of the connection. Returns the number of bytes that the sender took.
+async fn answer(mut socket: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> usize {
+    let written = socket.write_all(bytes).await;
+    let _ = socket.shutdown().await;
+    // The rest is read so that no reset overtakes the reply.
+    let _ = socket.read(&mut [0; 64]).await;
+    if written.is_ok() { bytes.len() } else { 0 }
 }
 
 async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Option<Delivery> {

@@ -1,6 +1,6 @@
 //! Receivers of https.
 
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::{
@@ -10,6 +10,7 @@ use tokio_rustls::{
 use unbroken::durable::{Webhook, WebhookFailure};
 
 use crate::{
+    attempts::assert_tells_nothing,
     certificates::CERTIFICATES,
     receiver::{Delivery, Reply, SECRET, ended, serve},
 };
@@ -41,6 +42,27 @@ async fn receiver() -> (String, mpsc::UnboundedReceiver<Delivery>) {
     (url, deliveries)
 }
 
+fn cause(failure: &WebhookFailure) -> String {
+    assert_tells_nothing(failure);
+    failure.source().expect("a cause").to_string()
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_and_no_name_is_told() {
+    let (url, mut deliveries) = receiver().await;
+    let url = url.replace("127.0.0.1", "localhost");
+    let webhook = Webhook::builder(url, SECRET).allow_private_addresses();
+    let webhook = webhook.root_certificates(&*CERTIFICATES.ca);
+    let failure = webhook.build().unwrap().deliver(&ended("Hi")).await;
+    let failure = failure.unwrap_err();
+    assert!(
+        matches!(failure, WebhookFailure::Certificate { .. }),
+        "{failure:?}"
+    );
+    assert_eq!(cause(&failure), "it is not valid for the host of the URL");
+    assert!(deliveries.try_recv().is_err(), "it was sent");
+}
+
 #[tokio::test]
 async fn a_certificate_of_a_private_ca_is_trusted_with_its_root_only() {
     let (url, mut deliveries) = receiver().await;
@@ -50,10 +72,11 @@ async fn a_certificate_of_a_private_ca_is_trusted_with_its_root_only() {
         matches!(failure, Err(WebhookFailure::Certificate { .. })),
         "{failure:?}"
     );
+    assert_eq!(cause(&failure.unwrap_err())[..21], *"its issuer is unknown");
     assert!(deliveries.try_recv().is_err(), "it was sent");
     let trusting = webhook().root_certificates(&*CERTIFICATES.ca);
     let trusting = trusting.build().unwrap();
     trusting.deliver(&ended("Hi")).await.unwrap();
     let delivery = deliveries.recv().await.unwrap();
-    assert_eq!(delivery.json()["data"]["text"], "Hi");
+    assert_eq!(delivery.json()["data"]["messages"][0]["content"], "Hi");
 }

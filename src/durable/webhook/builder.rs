@@ -1,11 +1,11 @@
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Certificate, Client, Url, redirect, retry};
 
 use super::{
     Webhook, WebhookContent, WebhookError,
-    address::is_public,
-    handler::{Receiver, origin},
+    handler::DeliveryOptions,
+    receiver_url::{origin, receiver_url},
     resolver::CheckedResolver,
     secret::SigningSecret,
 };
@@ -13,6 +13,9 @@ use super::{
 /// The time for which an unused connection is kept. It is shorter than what common servers wait, so that no delivery
 /// meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// Less than common receivers take: body-parser of Express takes 100 kB by default.
+const MAX_BODY: usize = 64 * 1024;
 
 /// A builder of a [`Webhook`].
 ///
@@ -26,6 +29,7 @@ pub struct WebhookBuilder {
     max_body: usize,
     timeout: Duration,
     connect_timeout: Duration,
+    pool_idle: Duration,
     roots: Vec<Vec<u8>>,
     http: bool,
     private_addresses: bool,
@@ -37,9 +41,10 @@ impl WebhookBuilder {
             url,
             secrets: vec![secret],
             content: WebhookContent::default(),
-            max_body: 1024 * 1024,
+            max_body: MAX_BODY,
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
+            pool_idle: POOL_IDLE,
             roots: Vec::new(),
             http: false,
             private_addresses: false,
@@ -59,10 +64,10 @@ impl WebhookBuilder {
         self
     }
 
-    /// Sets the maximum size of a body with content, in bytes. Default 1 MiB, which most receivers take.
+    /// Sets the maximum size of a body with content, in bytes. Default 64 KiB, which common receivers take.
     ///
-    /// The content of a longer one is left out, and its `contentOmitted` is true. Without that a receiver with a lower
-    /// limit would refuse the ending each time, until it is given up.
+    /// The content of a longer one is left out, and its `contentOmitted` is true. A receiver that answers 413 to a
+    /// body with content gets the ending once more without it, in the same attempt.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
@@ -71,7 +76,9 @@ impl WebhookBuilder {
     /// Sets the time limit of one attempt, from the look-up of the host to the head of the response. Default 20
     /// seconds.
     ///
-    /// [`Outbox::webhook`](crate::durable::Outbox::webhook) gives a delivery 10 seconds more, for the log.
+    /// [`Outbox::webhook`](crate::durable::Outbox::webhook) gives a delivery 10 seconds more, for the log. A handler of
+    /// your own that calls [`deliver`](Webhook::deliver) sets [`Outbox::timeout`](crate::durable::Outbox::timeout) above
+    /// this, or attempts are cut short.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -90,6 +97,10 @@ impl WebhookBuilder {
     }
 
     /// Allows a URL of `http`, for a receiver in a network of your own. All on the way can read what is sent.
+    ///
+    /// That includes the id of the session, with [`WebhookContent::Omit`] too. Under
+    /// [`AnyoneWithTheId`](crate::access::AnyoneWithTheId) it is all that reading, stopping or deleting the session
+    /// takes.
     pub fn allow_http(mut self) -> Self {
         self.http = true;
         self
@@ -104,6 +115,9 @@ impl WebhookBuilder {
 
     /// Builds the webhook. It doesn't connect yet.
     ///
+    /// It reads the certificates of the system and has its own connections: build once, and keep it. For further
+    /// receivers there is [`Webhook::to`].
+    ///
     /// # Errors
     ///
     /// If the URL, a secret or a certificate is malformed, or the URL is not allowed.
@@ -113,40 +127,19 @@ impl WebhookBuilder {
     }
 
     pub(super) fn build_with(self, resolver: CheckedResolver) -> Result<Webhook, WebhookError> {
-        let url = self.checked_url()?;
+        let url = receiver_url(&self.url, self.http, self.private_addresses)?;
         let secrets = self.secrets.iter().map(|text| SigningSecret::parse(text));
         let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
         let client = self.client(resolver)?;
-        Ok(Webhook::of(Receiver {
+        let options = DeliveryOptions {
             client,
-            url,
-            secrets,
+            http: self.http,
+            private_addresses: self.private_addresses,
             content: self.content,
             max_body: self.max_body,
             timeout: self.timeout,
-        }))
-    }
-
-    fn checked_url(&self) -> Result<Url, WebhookError> {
-        let url = Url::parse(&self.url).map_err(|_| WebhookError::Url)?;
-        match url.scheme() {
-            "https" => {}
-            "http" if self.http => {}
-            "http" => return Err(WebhookError::NotHttps),
-            _ => return Err(WebhookError::Url),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(WebhookError::UserInfo);
-        }
-        let host = url.host_str().ok_or(WebhookError::Url)?;
-        // The resolver isn't asked about these.
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match bare.parse::<IpAddr>() {
-            Ok(address) if !self.private_addresses && !is_public(address) => {
-                Err(WebhookError::PrivateAddress)
-            }
-            _ => Ok(url),
-        }
+        };
+        Ok(Webhook::of(url, secrets, options))
     }
 
     fn client(&self, resolver: CheckedResolver) -> Result<Client, WebhookError> {
@@ -163,8 +156,13 @@ impl WebhookBuilder {
             .user_agent(concat!("unbroken/", env!("CARGO_PKG_VERSION")))
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(POOL_IDLE)
+            .pool_idle_timeout(self.pool_idle)
             .redirect(redirect::Policy::none())
+            // The outbox tries again, and counts.
+            .retry(retry::never())
+            // Other crates may turn on other versions of HTTP, and other libraries for TLS.
+            .http1_only()
+            .tls_backend_rustls()
             // A proxy would connect in our place, to an address that nobody has checked.
             .no_proxy()
             .dns_resolver(resolver)
@@ -180,6 +178,15 @@ impl WebhookBuilder {
     }
 }
 
+#[cfg(test)]
+impl WebhookBuilder {
+    /// Sets the time for which an unused connection is kept.
+    pub(super) fn pool_idle(mut self, idle: Duration) -> Self {
+        self.pool_idle = idle;
+        self
+    }
+}
+
 impl fmt::Debug for WebhookBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = Url::parse(&self.url).ok();
@@ -190,6 +197,7 @@ impl fmt::Debug for WebhookBuilder {
             .field("max_body", &self.max_body)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("pool_idle", &self.pool_idle)
             .field("root_certificates", &self.roots.len())
             .field("http", &self.http)
             .field("private_addresses", &self.private_addresses)
@@ -208,67 +216,24 @@ mod tests {
     }
 
     #[test]
-    fn only_https_is_allowed_unless_http_is() {
-        let http = "http://example.com/hook";
-        assert!(matches!(
-            error_of(Webhook::builder(http, SECRET)),
-            WebhookError::NotHttps
-        ));
-        Webhook::builder(http, SECRET).allow_http().build().unwrap();
-        Webhook::new("https://example.com/hook", SECRET).unwrap();
-        for other in [
-            "",
-            "/hook",
-            "example.com/hook",
-            "ftp://example.com/hook",
-            "file:///etc/passwd",
-            "data:,x",
-            "https://",
-        ] {
-            let error = error_of(Webhook::builder(other, SECRET).allow_http());
-            assert!(matches!(error, WebhookError::Url), "{other}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_url_with_user_info_is_refused() {
-        for url in [
-            "https://me@example.com/",
-            "https://me:pass@example.com/",
-            "https://:pass@example.com/",
-        ] {
-            let error = error_of(Webhook::builder(url, SECRET));
-            assert!(matches!(error, WebhookError::UserInfo), "{url}");
-            assert!(!error.to_string().contains("pass@"), "{error}");
-        }
-    }
-
-    /// However the address is written.
-    #[test]
-    fn an_address_in_the_url_is_checked_when_the_webhook_is_built() {
-        for host in [
-            "127.0.0.1",
-            "127.1",
-            "2130706433",
-            "0x7f000001",
-            "0177.0.0.1",
-            "127.0.0.1.",
-            "10.1.2.3:8443",
-            "169.254.169.254",
-            "[::1]",
-            "[::ffff:10.0.0.1]",
-            "[64:ff9b::a9fe:a9fe]",
-            "[fd00:ec2::254]",
-            "１２７.0.0.1",
-        ] {
-            let url = format!("https://{host}/hook");
-            let error = error_of(Webhook::builder(&*url, SECRET));
-            assert!(matches!(error, WebhookError::PrivateAddress), "{url}");
-            let allowed = Webhook::builder(url, SECRET).allow_private_addresses();
-            allowed.build().unwrap();
-        }
-        Webhook::new("https://93.184.215.14/hook", SECRET).unwrap();
-        Webhook::new("https://[2606:4700::1111]/hook", SECRET).unwrap();
+    fn the_url_is_checked_and_each_allowance_is_its_own() {
+        let build = |url: &str, http: bool, private: bool| {
+            let builder = Webhook::builder(url, SECRET);
+            let builder = if http { builder.allow_http() } else { builder };
+            let builder = if private {
+                builder.allow_private_addresses()
+            } else {
+                builder
+            };
+            builder.build()
+        };
+        let refused = build("http://127.0.0.1/", false, true);
+        assert!(matches!(refused, Err(WebhookError::NotHttps)));
+        let refused = build("http://127.0.0.1/", true, false);
+        assert!(matches!(refused, Err(WebhookError::PrivateAddress)));
+        build("http://127.0.0.1/", true, true).unwrap();
+        let never_sent = build("https://exa`mple.com/", true, true);
+        assert!(matches!(never_sent, Err(WebhookError::Url)));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub enum WebhookFailure {
     /// The receiver's certificate isn't trusted.
     #[error("the certificate of the webhook's receiver isn't trusted here")]
     Certificate {
-        /// The cause.
+        /// The cause: that it has expired, is for other names, or is of an unknown issuer. It has no name of the
+        /// receiver.
         source: BoxError,
     },
     /// The time of an attempt was over.
@@ -98,12 +99,14 @@ impl From<reqwest::Error> for WebhookFailure {
             return Self::Timeout;
         }
         let connect = error.is_connect();
-        // The types differ between the libraries for TLS; the word is the same.
-        let certificate = connect && sources().any(|it| it.to_string().contains("certificate"));
+        if connect
+            && let Some(source) = sources().find_map(|it| certificate_problem(&it.to_string()))
+        {
+            let source = source.into();
+            return Self::Certificate { source };
+        }
         let source = error.without_url().into();
-        if certificate {
-            Self::Certificate { source }
-        } else if connect {
+        if connect {
             Self::Unreachable { source }
         } else {
             Self::NoResponse { source }
@@ -111,9 +114,39 @@ impl From<reqwest::Error> for WebhookFailure {
     }
 }
 
+/// Returns what is wrong with the receiver's certificate, if an error with this text tells of it. The text itself
+/// has the URL's host, and the names that the receiver sent.
+fn certificate_problem(text: &str) -> Option<&'static str> {
+    let (_, problem) = text.split_once("invalid peer certificate: ")?;
+    // By the beginning only: names follow.
+    let texts = [
+        ("certificate not valid for name", WRONG_NAME),
+        ("NotValidForName", WRONG_NAME),
+        ("certificate expired", EXPIRED),
+        ("Expired", EXPIRED),
+        ("certificate not valid yet", NOT_YET_VALID),
+        ("NotValidYet", NOT_YET_VALID),
+        ("UnknownIssuer", UNKNOWN_ISSUER),
+    ];
+    let known = texts.iter().find(|(begin, _)| problem.starts_with(begin));
+    Some(known.map_or(INVALID, |(_, text)| text))
+}
+
+const WRONG_NAME: &str = "it is not valid for the host of the URL";
+const EXPIRED: &str = "it has expired";
+const NOT_YET_VALID: &str = "it is not valid yet";
+const UNKNOWN_ISSUER: &str = "its issuer is unknown; see `root_certificates`, or the receiver sends no intermediate certificate";
+const INVALID: &str = "it is invalid";
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::StatusCode;
+    use tokio_rustls::rustls::{
+        self, CertificateError,
+        pki_types::{ServerName, UnixTime},
+    };
 
     use super::*;
 
@@ -134,5 +167,42 @@ mod tests {
                 ),
             }
         }
+    }
+
+    #[test]
+    fn the_problem_of_a_certificate_is_told_without_names() {
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expected = ServerName::try_from("expired.example").unwrap();
+        let wrong_name = CertificateError::NotValidForNameContext {
+            expected,
+            presented: vec!["UnknownIssuer.example".into()],
+        };
+        let expired = CertificateError::ExpiredContext {
+            time: time(2),
+            not_after: time(1),
+        };
+        let not_yet = CertificateError::NotValidYetContext {
+            time: time(1),
+            not_before: time(2),
+        };
+        for (problem, text) in [
+            (wrong_name, WRONG_NAME),
+            (CertificateError::NotValidForName, WRONG_NAME),
+            (expired, EXPIRED),
+            (CertificateError::Expired, EXPIRED),
+            (not_yet, NOT_YET_VALID),
+            (CertificateError::NotValidYet, NOT_YET_VALID),
+            (CertificateError::UnknownIssuer, UNKNOWN_ISSUER),
+            (CertificateError::BadSignature, INVALID),
+        ] {
+            let error = rustls::Error::from(problem);
+            assert_eq!(
+                certificate_problem(&error.to_string()),
+                Some(text),
+                "{error}"
+            );
+        }
+        let other = rustls::Error::HandshakeNotComplete;
+        assert_eq!(certificate_problem(&other.to_string()), None);
     }
 }

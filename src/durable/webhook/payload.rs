@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{WebhookContent, rfc3339::rfc3339};
@@ -36,6 +38,8 @@ struct EndedData<'a> {
     usage: Option<Usage>,
     turns: &'a [TurnEnd],
     claims: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
     delivery: u32,
     deleted: bool,
     content_omitted: bool,
@@ -46,10 +50,33 @@ struct EndedData<'a> {
 /// The part that grows with the answer.
 #[derive(Serialize)]
 struct EndedContent<'a> {
-    text: &'a str,
-    messages: Vec<Message>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Message>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a ChatRequest>,
+}
+
+/// A body as it is sent.
+pub(super) struct WrittenBody {
+    pub(super) json: Vec<u8>,
+    /// Whether content is in it.
+    pub(super) has_content: bool,
+}
+
+impl<'a> EndedContent<'a> {
+    fn of(ended: &'a SessionEnded, content: WebhookContent) -> Option<Self> {
+        if ended.deleted || content == WebhookContent::Omit {
+            return None;
+        }
+        let is_text = content == WebhookContent::Text;
+        Some(Self {
+            text: is_text.then(|| ended.transcript.text()),
+            messages: (!is_text).then(|| ended.transcript.messages()),
+            request: (content == WebhookContent::AnswerAndRequest).then_some(&*ended.request),
+        })
+    }
 }
 
 /// Writes the body of a delivery. Content that would make it longer than `max_body` is left out.
@@ -57,13 +84,9 @@ pub(super) fn body_of(
     ended: &SessionEnded,
     content: WebhookContent,
     max_body: usize,
-) -> serde_json::Result<Vec<u8>> {
+) -> serde_json::Result<WrittenBody> {
     let transcript = &ended.transcript;
-    let whole = (content != WebhookContent::Omit && !ended.deleted).then(|| EndedContent {
-        text: transcript.text(),
-        messages: transcript.messages(),
-        request: (content == WebhookContent::AnswerAndRequest).then_some(&*ended.request),
-    });
+    let whole = EndedContent::of(ended, content);
     let ending = transcript.ending();
     let mut payload = Payload {
         r#type: "session.ended",
@@ -90,19 +113,25 @@ pub(super) fn body_of(
             usage: transcript.usage(),
             turns: transcript.turn_ends(),
             claims: &ended.claims,
+            metadata: &ended.metadata,
             delivery: ended.delivery,
             deleted: ended.deleted,
             content_omitted: whole.is_none(),
             content: whole,
         },
     };
-    let body = serde_json::to_vec(&payload)?;
-    if body.len() <= max_body || payload.data.content.is_none() {
-        return Ok(body);
+    let json = serde_json::to_vec(&payload)?;
+    let has_content = payload.data.content.is_some();
+    if json.len() <= max_body || !has_content {
+        return Ok(WrittenBody { json, has_content });
     }
     payload.data.content = None;
     payload.data.content_omitted = true;
-    serde_json::to_vec(&payload)
+    let json = serde_json::to_vec(&payload)?;
+    Ok(WrittenBody {
+        json,
+        has_content: false,
+    })
 }
 
 #[cfg(test)]
@@ -145,7 +174,10 @@ mod tests {
     }
 
     fn json_of(ended: &SessionEnded, content: WebhookContent, max_body: usize) -> Value {
-        serde_json::from_slice(&body_of(ended, content, max_body).unwrap()).unwrap()
+        let body = body_of(ended, content, max_body).unwrap();
+        let json: Value = serde_json::from_slice(&body.json).unwrap();
+        assert_eq!(json["data"]["contentOmitted"], !body.has_content);
+        json
     }
 
     fn without_content() -> Value {
@@ -176,7 +208,6 @@ mod tests {
     fn with_content() -> Value {
         let mut whole = without_content();
         whole["data"]["contentOmitted"] = false.into();
-        whole["data"]["text"] = "Let me look. It is noon.".into();
         whole["data"]["messages"] = json!([
             {
                 "role": "assistant",
@@ -196,6 +227,33 @@ mod tests {
     }
 
     #[test]
+    fn the_text_alone_is_there_on_demand_and_never_twice() {
+        let body = json_of(&answered(), WebhookContent::Text, usize::MAX);
+        let mut expected = without_content();
+        expected["data"]["contentOmitted"] = false.into();
+        expected["data"]["text"] = "Let me look. It is noon.".into();
+        assert_eq!(body, expected);
+        for content in [
+            WebhookContent::Text,
+            WebhookContent::Answer,
+            WebhookContent::AnswerAndRequest,
+        ] {
+            let written = json_of(&answered(), content, usize::MAX).to_string();
+            assert_eq!(written.matches("It is noon.").count(), 1, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn metadata_of_the_request_is_there_with_and_without_content() {
+        let mut ended = answered();
+        ended.metadata = [("order".to_owned(), "o-7".to_owned())].into();
+        for content in [WebhookContent::Omit, WebhookContent::Answer] {
+            let body = json_of(&ended, content, usize::MAX);
+            assert_eq!(body["data"]["metadata"], json!({"order": "o-7"}));
+        }
+    }
+
+    #[test]
     fn the_request_is_there_on_demand() {
         let body = json_of(&answered(), WebhookContent::AnswerAndRequest, usize::MAX);
         let mut expected = with_content();
@@ -210,7 +268,8 @@ mod tests {
         let body = json_of(&ended, WebhookContent::Omit, usize::MAX);
         assert_eq!(body, without_content());
         let content = WebhookContent::AnswerAndRequest;
-        let length = body_of(&ended, content, usize::MAX).unwrap().len();
+        let length = body_of(&ended, content, usize::MAX).unwrap();
+        let length = length.json.len();
         let fits = json_of(&ended, content, length);
         assert_eq!(fits["data"]["contentOmitted"], false);
         assert_eq!(json_of(&ended, content, length - 1), without_content());
@@ -239,7 +298,6 @@ mod tests {
             "delivery": 3,
             "deleted": false,
             "contentOmitted": false,
-            "text": "So f",
             "messages": [{"role": "assistant", "content": "So f"}],
         });
         assert_eq!(body["data"], expected);
