@@ -3,7 +3,7 @@
 use std::{
     alloc::System,
     ops::Sub,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -60,15 +60,11 @@ impl Scene {
         }
     }
 
-    /// Runs a part of a test, while no other test counts.
-    pub(crate) fn run(self, part: impl AsyncFnOnce(&mut Self)) {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // Dropped before another test counts.
-        let mut this = self;
+    /// Runs a part of the test.
+    pub(crate) fn run(mut self, part: impl AsyncFnOnce(&mut Self)) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(part(&mut this));
+        runtime.block_on(part(&mut self));
     }
 
     /// Starts the sessions, and reads the first event of each. Without readers the responses are dropped
