@@ -82,9 +82,9 @@ impl WebhookFailure {
     }
 }
 
-/// An error before the response.
-impl From<reqwest::Error> for WebhookFailure {
-    fn from(error: reqwest::Error) -> Self {
+impl WebhookFailure {
+    /// Returns the failure of an error before the response.
+    pub(super) fn before_response(error: reqwest::Error) -> Self {
         let sources = || std::iter::successors(error.source(), |error| (*error).source());
         if let Some(lookup) = sources().find_map(|it| it.downcast_ref::<LookupError>()) {
             match lookup {

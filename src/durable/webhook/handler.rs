@@ -268,7 +268,8 @@ impl Webhook {
             .header("webhook-signature", signatures)
             .body(body)
             .send()
-            .await?;
+            .await
+            .map_err(WebhookFailure::before_response)?;
         // The body is dropped unread.
         Ok(response.status())
     }

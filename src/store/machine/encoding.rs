@@ -91,12 +91,12 @@ impl SessionMachine {
         };
         let outbox = match number & WITH_ENDING {
             0 => None,
-            _ => Some(OutboxEntry {
+            _ => Some(Box::new(OutboxEntry {
                 summary: Bytes::copy_from_slice(bytes(from)?),
                 due: Duration::ZERO,
                 deliveries: from.try_get_u32_le()?,
                 until: time(from)?,
-            }),
+            })),
         };
         Ok(Self {
             meta,

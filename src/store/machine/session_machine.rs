@@ -36,8 +36,8 @@ pub struct SessionMachine {
     pub(super) answers: AnswerLog,
     pub(super) lease: LeaseTerm,
     pub(super) retention: RetentionState,
-    // Of a sealed session whose ending is to be delivered.
-    pub(super) outbox: Option<OutboxEntry>,
+    // Of a sealed session whose ending is to be delivered: most have none, so it takes no room.
+    pub(super) outbox: Option<Box<OutboxEntry>>,
 }
 
 /// The effect of [`SessionMachine::append`].
@@ -188,11 +188,13 @@ impl SessionMachine {
                 self.sealed = Some(now);
                 self.answers = AnswerLog::default();
                 self.retention.keep(now.saturating_add(seal.keep));
-                self.outbox = self.meta.outbox.map(|keep| OutboxEntry {
-                    summary: seal.summary,
-                    due: now,
-                    deliveries: 0,
-                    until: now.saturating_add(keep),
+                self.outbox = self.meta.outbox.map(|keep| {
+                    Box::new(OutboxEntry {
+                        summary: seal.summary,
+                        due: now,
+                        deliveries: 0,
+                        until: now.saturating_add(keep),
+                    })
                 });
             }
         }

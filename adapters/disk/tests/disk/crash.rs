@@ -1,29 +1,18 @@
 //! Processes that are killed while they append.
 
-use std::{
-    collections::HashMap,
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::collections::HashMap;
 
-use crate::faulty_io::FaultyIo;
 use unbroken::{
     log::{Epoch, SessionId},
     store::{AfterAppend, DeleteMode, Store, StoreError, StoreExt},
 };
-use unbroken_disk::{Disk, DiskOptions};
+use unbroken_disk::Disk;
 
 use crate::{
     directory::Directory,
     fixture::{HOUR, chunk, claim, create_session, open, seal, texts},
+    killed_child::{self, child_store, report, rounds},
 };
-
-const CHILD: &str = "UNBROKEN_TEST_APPENDS";
-const SKIPS: &str = "UNBROKEN_TEST_SKIPS";
-/// The variable with the number of kills.
-const ROUNDS: &str = "UNBROKEN_CRASHES";
 
 /// The operations on a session that children reported.
 #[derive(Debug, Default)]
@@ -41,15 +30,9 @@ fn record(id: &SessionId, lsn: u64) -> String {
 
 #[tokio::test]
 async fn child_that_appends() {
-    let Some(path) = env::var_os(CHILD) else {
+    let Some(store) = child_store().await else {
         return;
     };
-    let faults = FaultyIo::default();
-    let options = DiskOptions::new()
-        .segment_bytes(64 << 10)
-        .io(faults.clone());
-    let store = Disk::open(Path::new(&path), options).await.unwrap();
-    faults.skip(env::var_os(SKIPS).is_some());
     let orphans = store.orphans(1000).await.unwrap();
     let mut writers = Vec::new();
     for orphan in orphans {
@@ -77,59 +60,32 @@ async fn write(store: Disk, mut id: SessionId, mut epoch: Epoch) {
             };
             let record = chunk(lsn, epoch, &[&record(&id, lsn)]);
             store.append(&id, record, after).await.unwrap();
-            report(&format!("added {id} {lsn}"));
+            report("added", &id, lsn);
         }
         // Two of three sessions are deleted, so that files are rewritten and removed.
         if !id.as_str().as_bytes()[5].is_multiple_of(3) {
-            report(&format!("deleting {id} 0"));
+            report("deleting", &id, 0);
             store.delete(&id, DeleteMode::Now).await.unwrap();
-            report(&format!("deleted {id} 0"));
+            report("deleted", &id, 0);
         }
         (id, epoch) = create_session(&store).await;
     }
 }
 
-fn report(line: &str) {
-    // `println` may be captured by the test harness.
-    let line = format!("{line}\n");
-    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-}
-
-/// Starts a child, kills it after so many lines of output, and notes all that it reported.
+/// Kills a child after so many lines of output, and notes all that it reported.
 fn crash(
     directory: &Directory,
     skips: bool,
     lines: usize,
     reported: &mut HashMap<SessionId, Reported>,
 ) {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "crash::child_that_appends", "--nocapture"]);
-    command.env(CHILD, directory.path()).stdout(Stdio::piped());
-    if skips {
-        command.env(SKIPS, "yes");
-    }
-    let mut child = command.spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut count = 0;
-    let mut line = String::new();
-    while output.read_line(&mut line).unwrap() > 0 {
-        let words: Vec<_> = line.split(' ').collect();
-        if let ([word, id, lsn], true) = (&words[..], line.ends_with('\n'))
-            && let Ok(id) = id.parse()
-        {
-            let session: &mut Reported = reported.entry(id).or_default();
-            session.tail = session.tail.max(lsn.trim_end().parse().unwrap());
-            session.deleting |= *word == "deleting";
-            session.deleted |= *word == "deleted";
-            count += 1;
-        }
-        line.clear();
-        if count == lines {
-            child.kill().unwrap();
-        }
-    }
-    child.wait().unwrap();
-    assert!(count >= lines, "the child ended by itself");
+    let test = "crash::child_that_appends";
+    killed_child::crash(test, directory, skips, lines, |operation, id, number| {
+        let session: &mut Reported = reported.entry(id).or_default();
+        session.tail = session.tail.max(number);
+        session.deleting |= operation == "deleting";
+        session.deleted |= operation == "deleted";
+    });
 }
 
 /// Checks that the store has all that was acknowledged.
@@ -156,7 +112,7 @@ async fn check(store: &Disk, reported: &HashMap<SessionId, Reported>) -> Result<
 
 #[tokio::test]
 async fn acknowledged_records_survive_a_kill_at_any_moment() {
-    let rounds = env::var(ROUNDS).map_or(50, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(50);
     let directory = Directory::new();
     let mut reported = HashMap::new();
     let mut lines: usize = 1;

@@ -1,29 +1,18 @@
 //! Processes that are killed while they seal sessions and deliver their endings.
 
-use std::{
-    collections::{HashMap, HashSet},
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::collections::{HashMap, HashSet};
 
 use unbroken::{
     log::{Outcome, ServiceName, SessionId},
     store::{AfterAppend, DeleteMode, PendingEnding, Seal, Store, StoreError, StoreExt},
 };
-use unbroken_disk::{Disk, DiskOptions};
+use unbroken_disk::Disk;
 
 use crate::{
     directory::Directory,
-    faulty_io::FaultyIo,
     fixture::{HOUR, chunk, create_as, new_session_with_outbox, open},
+    killed_child::{self, child_store, report, rounds},
 };
-
-const CHILD: &str = "UNBROKEN_TEST_ENDS";
-const SKIPS: &str = "UNBROKEN_TEST_ENDINGS_SKIPS";
-/// The variable with the number of kills.
-const ROUNDS: &str = "UNBROKEN_CRASHES";
 
 /// The operations on a session that children reported.
 #[derive(Debug, Default)]
@@ -41,15 +30,9 @@ impl ReportedEnding {
 
 #[tokio::test]
 async fn child_that_ends_sessions() {
-    let Some(path) = env::var_os(CHILD) else {
+    let Some(store) = child_store().await else {
         return;
     };
-    let faults = FaultyIo::default();
-    let options = DiskOptions::new()
-        .segment_bytes(64 << 10)
-        .io(faults.clone());
-    let store = Disk::open(Path::new(&path), options).await.unwrap();
-    faults.skip(env::var_os(SKIPS).is_some());
     let mut tasks = Vec::new();
     for _ in 0..4 {
         tasks.push(tokio::spawn(end_sessions(store.clone())));
@@ -69,11 +52,11 @@ async fn end_sessions(store: Disk) {
         let seal = Seal::new(Outcome::Complete, HOUR).summary(summary(&id).into());
         let sealed = store.append(&id, last, AfterAppend::Seal(seal)).await;
         sealed.unwrap();
-        report(&format!("sealed {id} 0"));
+        report("sealed", &id, 0);
         if count.is_multiple_of(2) {
-            report(&format!("deleting {id} 0"));
+            report("deleting", &id, 0);
             store.delete(&id, DeleteMode::Now).await.unwrap();
-            report(&format!("deleted {id} 0"));
+            report("deleted", &id, 0);
         }
     }
 }
@@ -83,11 +66,11 @@ async fn deliver(store: Disk) {
     loop {
         for ending in take(&store, 4).await {
             let id = &ending.id;
-            report(&format!("taken {id} {}", ending.delivery));
+            report("taken", id, u64::from(ending.delivery));
             if !id.as_str().as_bytes()[5].is_multiple_of(3) {
-                report(&format!("delivering {id} 0"));
+                report("delivering", id, 0);
                 store.delivered(id, ending.state.epoch).await.unwrap();
-                report(&format!("delivered {id} 0"));
+                report("delivered", id, 0);
             }
         }
         tokio::task::yield_now().await;
@@ -103,50 +86,19 @@ fn summary(id: &SessionId) -> String {
     format!("the summary of {id}")
 }
 
-fn report(line: &str) {
-    // `println` may be captured by the test harness.
-    let line = format!("{line}\n");
-    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-}
-
-/// Starts a child, kills it after so many lines of output, and notes all that it reported.
+/// Kills a child after so many lines of output, and notes all that it reported.
 fn crash(
     directory: &Directory,
     skips: bool,
     lines: usize,
     reported: &mut HashMap<SessionId, ReportedEnding>,
 ) {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args([
-        "--exact",
-        "endings_crash::child_that_ends_sessions",
-        "--nocapture",
-    ]);
-    command.env(CHILD, directory.path()).stdout(Stdio::piped());
-    if skips {
-        command.env(SKIPS, "yes");
-    }
-    let mut child = command.spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut count = 0;
-    let mut line = String::new();
-    while output.read_line(&mut line).unwrap() > 0 {
-        let words: Vec<_> = line.split_whitespace().collect();
-        if let ([word, id, number], true) = (&words[..], line.ends_with('\n'))
-            && let (Ok(id), Ok(number)) = (id.parse(), number.parse())
-        {
-            let session: &mut ReportedEnding = reported.entry(id).or_default();
-            session.taken = session.taken.max(number);
-            session.words.insert((*word).to_owned());
-            count += 1;
-        }
-        line.clear();
-        if count == lines {
-            child.kill().unwrap();
-        }
-    }
-    child.wait().unwrap();
-    assert!(count >= lines, "the child ended by itself");
+    let test = "endings_crash::child_that_ends_sessions";
+    killed_child::crash(test, directory, skips, lines, |operation, id, number| {
+        let session: &mut ReportedEnding = reported.entry(id).or_default();
+        session.taken = session.taken.max(u32::try_from(number).unwrap());
+        session.words.insert(operation.to_owned());
+    });
 }
 
 /// Takes all endings, and checks that the store has those that were acknowledged and none that was delivered.
@@ -190,7 +142,7 @@ async fn check(
 
 #[tokio::test]
 async fn acknowledged_endings_survive_a_kill_at_any_moment_and_delivered_ones_do_not_return() {
-    let rounds = env::var(ROUNDS).map_or(20, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(20);
     let directory = Directory::new();
     let mut reported = HashMap::new();
     let mut lines: usize = 1;

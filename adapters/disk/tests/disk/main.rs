@@ -16,6 +16,7 @@ mod endings_trouble;
 mod faults;
 mod faulty_io;
 mod fixture;
+mod killed_child;
 mod layouts;
 mod lock;
 mod many_sessions;
