@@ -222,7 +222,8 @@ async fn past_retention() -> Result<(), Failed> {
 
 async fn own_retention() -> Result<(), Failed> {
     let mut it = Scene::new().await;
-    let keep = Duration::from_millis(400);
+    // Much longer than a few calls take on a loaded machine.
+    let keep = Duration::from_millis(2_000);
     let id = end(&it.store, with_outbox(KEPT), keep).await?;
     let request = format!("{{{id}}}:request");
     assert_eq!(it.key::<u64>("EXISTS", &request, &[]).await, 1);
@@ -230,7 +231,7 @@ async fn own_retention() -> Result<(), Failed> {
     assert_eq!(it.key::<u64>("EXISTS", &request, &[]).await, 0);
     assert_eq!(it.members(&outbox::index()).await, [""; 0]);
     assert_eq!(fixture::texts(&it.store, &id).await, ["z"]);
-    tokio::time::sleep(keep * 2).await;
+    tokio::time::sleep(keep * 5 / 4).await;
     assert!(is_gone(&it.store, &id).await);
     assert_eq!(it.store.sweep(9).await?, 1);
     Ok(())
@@ -238,7 +239,8 @@ async fn own_retention() -> Result<(), Failed> {
 
 async fn past_its_time() -> Result<(), Failed> {
     let mut it = Scene::new().await;
-    let kept = Duration::from_millis(400);
+    // Much longer than a few calls take on a loaded machine.
+    let kept = Duration::from_millis(2_000);
     let new = || NewSession {
         tombstone: Duration::from_millis(200),
         ..with_outbox(kept)
@@ -248,7 +250,7 @@ async fn past_its_time() -> Result<(), Failed> {
     it.store.delete(&deleted, DeleteMode::Now).await?;
     let longer = end(&it.store, new(), fixture::LONG).await?;
     assert_eq!(take(&it.store, 9).await?.len(), 3);
-    tokio::time::sleep(kept * 3 / 2).await;
+    tokio::time::sleep(kept * 5 / 4).await;
     // The session is kept; its ending and its request are not.
     assert_eq!(fixture::texts(&it.store, &longer).await, ["z"]);
     let request = format!("{{{longer}}}:request");

@@ -151,7 +151,8 @@ async fn delivered(machine: Machine) -> Checked {
     tokio::time::sleep(SECOND / 5).await;
     servers.deliver(&servers.one, &id).await?;
     assert!(is_gone(&waiting.await?));
-    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    // A wait that nothing wakes lasts 2 seconds.
+    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
     assert_eq!(servers.requests().await?, 0);
     assert_eq!(servers.one.sweep(10).await?, 1);
     assert!(is_gone(&servers.one.state(&id).await));
