@@ -223,7 +223,7 @@ async fn past_retention() -> Result<(), Failed> {
 async fn own_retention() -> Result<(), Failed> {
     let mut it = Scene::new().await;
     // Much longer than a few calls take on a loaded machine.
-    let keep = Duration::from_millis(2_000);
+    let keep = Duration::from_secs(2);
     let id = end(&it.store, with_outbox(KEPT), keep).await?;
     let request = format!("{{{id}}}:request");
     assert_eq!(it.key::<u64>("EXISTS", &request, &[]).await, 1);
@@ -240,7 +240,7 @@ async fn own_retention() -> Result<(), Failed> {
 async fn past_its_time() -> Result<(), Failed> {
     let mut it = Scene::new().await;
     // Much longer than a few calls take on a loaded machine.
-    let kept = Duration::from_millis(2_000);
+    let kept = Duration::from_secs(2);
     let new = || NewSession {
         tombstone: Duration::from_millis(200),
         ..with_outbox(kept)
