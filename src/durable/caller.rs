@@ -5,7 +5,7 @@ use crate::{
     access::{Action, NamedByPeer, SessionRef},
     dialect::{Refusal, SessionKey},
     log::{ChatId, Digest, Owner, SessionId},
-    session::{Session, Sessions},
+    session::{FormatSessions, Session, Sessions},
     store::{Lease, SessionState, StoreError, Tombstone},
 };
 
@@ -25,7 +25,7 @@ pub(super) enum UsedId {
     Session(Session),
     /// Nothing stands under the id, or a session of the same request that has not begun.
     Free,
-    /// A session of another owner, or the tombstone of one.
+    /// A session of another owner, of whichever format, or the tombstone of one.
     Taken,
 }
 
@@ -44,8 +44,14 @@ impl Caller {
         }
     }
 
-    pub(super) fn sessions(&self) -> &Sessions {
+    /// Returns the sessions that the layer finds: those of its format.
+    pub(super) fn sessions(&self) -> &FormatSessions {
         &self.config.sessions
+    }
+
+    /// Returns the registry, for calls that find no session by a client's name.
+    pub(super) fn registry(&self) -> &Sessions {
+        self.config.registry()
     }
 
     pub(super) async fn is_allowed(&self, action: Action, session: Option<SessionRef<'_>>) -> bool {
@@ -128,7 +134,7 @@ impl Caller {
     /// Asks the store for a session, for the time that it takes.
     async fn ask_if(&self, ask: bool, id: &SessionId) -> Result<(), StoreError> {
         if ask {
-            self.sessions().state(id).await?;
+            self.registry().state(id).await?;
         }
         Ok(())
     }
@@ -200,12 +206,13 @@ impl Caller {
     /// caller learns that the id is another owner's, and the calls of the store are the same.
     pub(super) async fn look_up(&self, id: &SessionId, digest: Digest) -> Result<UsedId, Refusal> {
         let found = async {
-            let (meta, asked) = self.sessions().meta(id).await?;
+            // A session of another format has the id as well.
+            let (meta, asked) = self.registry().meta(id).await?;
             if meta.owner != self.owner {
                 self.ask_if(!asked, id).await?;
                 return Ok(Ok(UsedId::Taken));
             }
-            if meta.digest != digest {
+            if meta.digest != digest || !self.sessions().has(&meta) {
                 return Ok(Err(refusals::in_use()));
             }
             let session = self.sessions().attach_begun(id).await?;

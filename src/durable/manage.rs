@@ -40,7 +40,7 @@ impl<'a> ManageRequest<'a> {
         let request = AbortRequest {
             reason: abort.reason.map(Into::into),
         };
-        let state = match caller.sessions().abort(&id, request).await {
+        let state = match caller.registry().abort(&id, request).await {
             Ok(state) => state,
             Err(error) => return Err(caller.absent(&id, Action::Abort, &error).await),
         };
@@ -119,10 +119,10 @@ impl<'a> ManageRequest<'a> {
     pub(super) async fn delete(self, id: &SessionId) -> Served {
         // The provider of a session that this server writes is stopped, whether or not the store answers.
         let deleted = if self.caller.may_here(id, Action::Delete).await {
-            self.caller.sessions().delete(id).await
+            self.caller.registry().delete(id).await
         } else {
             match self.caller.state(id, Action::Delete).await {
-                Ok(_) => self.caller.sessions().delete(id).await,
+                Ok(_) => self.caller.registry().delete(id).await,
                 Err(refusal) if refusal == refusals::gone() => Ok(()),
                 Err(refusal) => return Err(refusal),
             }
