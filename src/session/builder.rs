@@ -1,7 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Format, Limits, Retention, Sessions, formats::Formats, options::SessionsOptions,
+    Format, Limits, Retention, Sessions,
+    formats::Formats,
+    observed::{ObservedStore, StoreWatch},
+    options::SessionsOptions,
     registry::Registry,
 };
 use crate::store::Store;
@@ -27,6 +30,7 @@ use crate::store::Store;
 #[must_use = "`build` makes the sessions"]
 pub struct SessionsBuilder {
     store: Arc<dyn Store>,
+    store_watch: Arc<StoreWatch>,
     formats: Formats,
     options: SessionsOptions,
 }
@@ -36,8 +40,10 @@ impl SessionsBuilder {
     ///
     /// Use [`Sessions::builder`] for chat sessions and recordings. [`format`](Self::format) adds further formats.
     pub fn new(store: impl Store, format: impl Format) -> Self {
+        let store_watch = Arc::new(StoreWatch::default());
         Self {
-            store: Arc::new(store),
+            store: Arc::new(ObservedStore::new(store, store_watch.clone())),
+            store_watch,
             formats: Formats::new(Arc::new(format)),
             options: SessionsOptions::default(),
         }
@@ -130,6 +136,11 @@ impl SessionsBuilder {
     /// Panics if the operating system gives no randomness.
     pub fn build(self) -> Sessions {
         let options = self.options.clamp_durations();
-        Sessions::from_registry(Registry::new(self.store, self.formats, options))
+        Sessions::from_registry(Registry::new(
+            self.store,
+            self.store_watch,
+            self.formats,
+            options,
+        ))
     }
 }

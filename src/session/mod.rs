@@ -130,9 +130,11 @@ mod format;
 mod format_sessions;
 mod formats;
 mod handle;
+mod health;
 mod hot;
 mod inbox;
 mod limits;
+mod observed;
 mod options;
 mod outbox;
 mod page_cache;
@@ -162,6 +164,7 @@ pub use self::{
     error::{Busy, ReadError, StartError},
     format::{Format, LogFold},
     handle::Session,
+    health::Health,
     hot::Batch,
     inbox::Inbox,
     limits::Limits,

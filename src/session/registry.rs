@@ -15,6 +15,7 @@ use super::{
     entry::{Ownership, SessionEntry},
     formats::Formats,
     hot::{Budget, HotLog},
+    observed::StoreWatch,
     options::SessionsOptions,
     outbox::OutboxDeliveries,
     page_cache::PageCache,
@@ -37,6 +38,7 @@ const READS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
+    pub(super) store_watch: Arc<StoreWatch>,
     pub(super) formats: Formats,
     pub(super) options: SessionsOptions,
     pub(super) places: SharedPlaces,
@@ -81,9 +83,15 @@ pub(super) struct Release {
 }
 
 impl Registry {
-    pub(super) fn new(store: Arc<dyn Store>, formats: Formats, options: SessionsOptions) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        store_watch: Arc<StoreWatch>,
+        formats: Formats,
+        options: SessionsOptions,
+    ) -> Self {
         Self {
             store,
+            store_watch,
             formats,
             places: SharedPlaces::new(&options.limits),
             recovery_handlers: RecoveryHandlers::default(),

@@ -1,7 +1,11 @@
 //! The promises of the registry: starts, attaches, counts, endings, recovery and deletion.
 
+#[path = "../support/faulty.rs"]
+mod faulty;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/traces.rs"]
+mod traces;
 
 mod claims;
 mod clean_up;
@@ -19,6 +23,7 @@ mod servers;
 mod shutdown;
 mod start;
 mod stops;
+mod store_failures;
 mod stuck;
 mod sweeper;
 mod take_over;

@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::StoreWatch;
+use crate::store::StoreError;
+
+/// The time without an answer after which a call that is given up counts as failed. Sooner, its caller had another
+/// reason, such as a client that went away.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A call that the store hasn't answered yet. Dropping it gives the call up.
+#[must_use]
+pub(super) struct PendingCall<'a> {
+    watch: &'a StoreWatch,
+    call: &'static str,
+    began: Instant,
+    /// The time for which the store may wait by its contract.
+    waits: Duration,
+    is_answered: bool,
+}
+
+impl<'a> PendingCall<'a> {
+    pub(super) fn new(watch: &'a StoreWatch, call: &'static str, waits: Duration) -> Self {
+        Self {
+            watch,
+            call,
+            began: Instant::now(),
+            waits,
+            is_answered: false,
+        }
+    }
+
+    pub(super) fn answered<T>(mut self, answer: &Result<T, StoreError>) {
+        self.is_answered = true;
+        self.watch.answered(self.call, answer.as_ref().err());
+    }
+}
+
+impl Drop for PendingCall<'_> {
+    fn drop(&mut self) {
+        let silent = self.began.elapsed().saturating_sub(self.waits);
+        if !self.is_answered && silent >= SILENCE {
+            self.watch.unanswered(self.call, silent);
+        }
+    }
+}
