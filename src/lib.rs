@@ -58,6 +58,7 @@
 //! | continue answers after a crash | [`durable::Recovery`] |
 //! | deliver usage and history reliably | [`durable::Outbox`] |
 //! | stop a server | [`Sessions::shutdown`] |
+//! | answer a readiness probe | [`Sessions::health`] |
 //! | write a provider | [a guide](provider#writing-a-provider), and [the contract](chat#providers) |
 //! | write a store | [`store::Store`], and the crate [`unbroken-conformance`], which tests one |
 //! | write a dialect | [`dialect::Dialect`] |
@@ -75,9 +76,9 @@
 //!
 //! | level | entries |
 //! |---|---|
-//! | error | a corrupt log, a panic of a source, a tool or a recovery handler, an answer or a request that can't be stored |
-//! | warn | a provider or a tool that failed, with the cause; a provider that is not ready; a store that failed; a writer that lost its session to another server; a log that `on_end` couldn't read |
-//! | info | an interrupted answer that is continued or ended |
+//! | error | a corrupt log or another call that the store refused, a panic of a source, a tool or a recovery handler, an answer or a request that can't be stored |
+//! | warn | a provider or a tool that failed, with the cause; a provider that is not ready; a call that the store failed or did not answer, with the cause, once a second for each; a writer that lost its session to another server; a log that `on_end` couldn't read |
+//! | info | an interrupted answer that is continued or ended; a store that answers again |
 //! | debug | a refused request, a request body that was cut, a retried call of a model's server, the end of a session |
 //!
 //! A session runs in the span that was current at its start, such as that of tower-http's

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Format, Limits, Retention, Sessions,
     formats::Formats,
-    observed::{ObservedStore, StoreWatch},
+    observed::{ObservedStore, StoreFailures},
     options::SessionsOptions,
     registry::Registry,
 };
@@ -30,7 +30,7 @@ use crate::store::Store;
 #[must_use = "`build` makes the sessions"]
 pub struct SessionsBuilder {
     store: Arc<dyn Store>,
-    store_watch: Arc<StoreWatch>,
+    store_failures: Arc<StoreFailures>,
     formats: Formats,
     options: SessionsOptions,
 }
@@ -40,10 +40,10 @@ impl SessionsBuilder {
     ///
     /// Use [`Sessions::builder`] for chat sessions and recordings. [`format`](Self::format) adds further formats.
     pub fn new(store: impl Store, format: impl Format) -> Self {
-        let store_watch = Arc::new(StoreWatch::default());
+        let store_failures = Arc::new(StoreFailures::default());
         Self {
-            store: Arc::new(ObservedStore::new(store, store_watch.clone())),
-            store_watch,
+            store: Arc::new(ObservedStore::new(store, store_failures.clone())),
+            store_failures,
             formats: Formats::new(Arc::new(format)),
             options: SessionsOptions::default(),
         }
@@ -138,7 +138,7 @@ impl SessionsBuilder {
         let options = self.options.clamp_durations();
         Sessions::from_registry(Registry::new(
             self.store,
-            self.store_watch,
+            self.store_failures,
             self.formats,
             options,
         ))

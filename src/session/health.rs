@@ -62,7 +62,7 @@ impl Sessions {
         };
         Health {
             store_latency: answers.then(|| began.elapsed()),
-            store_failing_for: self.shared.store_watch.failing_for(),
+            store_failing_for: self.shared.store_failures.failing_for(),
             draining: self.shared.is_closing(),
         }
     }

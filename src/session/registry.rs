@@ -15,7 +15,7 @@ use super::{
     entry::{Ownership, SessionEntry},
     formats::Formats,
     hot::{Budget, HotLog},
-    observed::StoreWatch,
+    observed::StoreFailures,
     options::SessionsOptions,
     outbox::OutboxDeliveries,
     page_cache::PageCache,
@@ -38,7 +38,7 @@ const READS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
-    pub(super) store_watch: Arc<StoreWatch>,
+    pub(super) store_failures: Arc<StoreFailures>,
     pub(super) formats: Formats,
     pub(super) options: SessionsOptions,
     pub(super) places: SharedPlaces,
@@ -85,13 +85,13 @@ pub(super) struct Release {
 impl Registry {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        store_watch: Arc<StoreWatch>,
+        store_failures: Arc<StoreFailures>,
         formats: Formats,
         options: SessionsOptions,
     ) -> Self {
         Self {
             store,
-            store_watch,
+            store_failures,
             formats,
             places: SharedPlaces::new(&options.limits),
             recovery_handlers: RecoveryHandlers::default(),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::StoreWatch;
+use super::StoreFailures;
 use crate::store::StoreError;
 
 /// The time without an answer after which a call that is given up counts as failed. Sooner, its caller had another
@@ -12,7 +12,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// A call that the store hasn't answered yet. Dropping it gives the call up.
 #[must_use]
 pub(super) struct PendingCall<'a> {
-    watch: &'a StoreWatch,
+    watch: &'a StoreFailures,
     call: &'static str,
     began: Instant,
     /// The time for which the store may wait by its contract.
@@ -21,7 +21,7 @@ pub(super) struct PendingCall<'a> {
 }
 
 impl<'a> PendingCall<'a> {
-    pub(super) fn new(watch: &'a StoreWatch, call: &'static str, waits: Duration) -> Self {
+    pub(super) fn new(watch: &'a StoreFailures, call: &'static str, waits: Duration) -> Self {
         Self {
             watch,
             call,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{StoreWatch, pending_call::PendingCall};
+use super::{StoreFailures, pending_call::PendingCall};
 use crate::{
     BoxFuture,
     log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
@@ -17,11 +17,11 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::session) struct ObservedStore<S> {
     store: S,
-    watch: Arc<StoreWatch>,
+    watch: Arc<StoreFailures>,
 }
 
 impl<S: Store> ObservedStore<S> {
-    pub(in crate::session) fn new(store: S, watch: Arc<StoreWatch>) -> Self {
+    pub(in crate::session) fn new(store: S, watch: Arc<StoreFailures>) -> Self {
         Self { store, watch }
     }
 

@@ -26,3 +26,5 @@ mod registry;
 mod restart_needed;
 mod space;
 mod tombstones;
+#[path = "../../../../tests/support/traces.rs"]
+mod traces;

@@ -14,6 +14,7 @@ use crate::{
     fixture::{create_session, open, push},
     no_room::{ENOSPC, faulty},
     support::{TextFormat, begin, channel_source, id, log, read, read_all, start},
+    traces::Traces,
 };
 
 #[tokio::test]
@@ -95,4 +96,31 @@ async fn a_running_session_goes_on_after_a_full_disk_and_a_start_is_refused_mean
     let session = sessions.attach(&id("one")).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, expected);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_to_the_operator() {
+    let traces = Traces::collect();
+    let directory = Directory::new();
+    let (store, faults) = faulty(&directory).await;
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let (handle, source) = channel_source();
+    let session = begin(&sessions, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 1).await, log(&["info"]));
+    faults.fail(IoCall::Write, usize::MAX, ENOSPC);
+    handle.send("Hel");
+    let words = [
+        "WARN",
+        "the store failed",
+        "call=\"append\"",
+        "No space left",
+    ];
+    let named = async {
+        while traces.with(&words).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let named = timeout(Duration::from_secs(10), named).await;
+    assert!(named.is_ok(), "{:#?}", traces.with(&[""]));
 }

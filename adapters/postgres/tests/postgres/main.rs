@@ -7,6 +7,7 @@
 mod conformance;
 mod counts;
 mod crash;
+mod failures;
 mod fixture;
 mod lists;
 mod lost_replies;
@@ -21,6 +22,8 @@ mod slow_links;
 mod tls;
 mod tombstones;
 mod tools;
+#[path = "../../../../tests/support/traces.rs"]
+mod traces;
 mod wakes;
 
 use std::process::ExitCode;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         lost_replies::trials(&machine),
         wakes::trials(&machine),
         opening::trials(&machine),
+        failures::trials(&machine),
         slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),

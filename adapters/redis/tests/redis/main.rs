@@ -6,6 +6,7 @@ mod chats;
 mod conformance;
 mod cost;
 mod damage;
+mod failures;
 mod indexes;
 mod layouts;
 mod lost_answers;
@@ -20,6 +21,8 @@ mod slow_links;
 mod support;
 mod tombstones;
 mod too_large;
+#[path = "../../../../tests/support/traces.rs"]
+mod traces;
 mod wakes;
 
 use std::process::ExitCode;
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let idle = [
         opening::trials(),
         outages::trials(),
+        failures::trials(),
         slow_links::trials(),
         too_large::trials(),
         registries::trials(),

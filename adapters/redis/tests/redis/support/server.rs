@@ -68,6 +68,11 @@ impl Server {
         }
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        let process = self.process.lock().unwrap();
+        process.as_ref().expect("it runs").id()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

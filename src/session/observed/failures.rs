@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 /// The record of a store's failures: traces each cause at most once a second, and the end of an outage.
 #[derive(Debug, Default)]
-pub(in crate::session) struct StoreWatch {
+pub(in crate::session) struct StoreFailures {
     /// True from the first call that had no answer until the next one that has.
     failing: AtomicBool,
     outage: Mutex<Outage>,
@@ -30,9 +30,9 @@ struct Outage {
 /// The failure of a call that wasn't answered for so long.
 #[derive(Debug, thiserror::Error)]
 #[error("the store has not answered for {0:?}")]
-struct Unanswered(Duration);
+struct NoAnswer(Duration);
 
-impl StoreWatch {
+impl StoreFailures {
     /// Records the answer to a call.
     pub(super) fn answered(&self, call: &'static str, error: Option<&StoreError>) {
         match error {
@@ -56,7 +56,7 @@ impl StoreWatch {
     pub(super) fn unanswered(&self, call: &'static str, after: Duration) {
         // In seconds: equal causes have equal texts.
         let waited = Duration::from_secs(after.as_secs());
-        self.failed(call, &Unanswered(waited));
+        self.failed(call, &NoAnswer(waited));
     }
 
     /// Returns the time since the first call of those that had no answer.
