@@ -126,6 +126,16 @@ impl Answer {
 }
 
 #[test]
+fn probes_are_told_that_the_server_lives_and_is_ready() {
+    let server = Server::start();
+    for probe in ["GET /livez", "GET /readyz"] {
+        let answer = server.send(probe, "");
+        assert_eq!(answer.status(), "200", "{probe}");
+        assert_eq!(answer.rest(), "", "{probe}");
+    }
+}
+
+#[test]
 fn the_page_is_served() {
     let server = Server::start();
     let page = server.send("GET /", "");

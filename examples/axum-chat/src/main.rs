@@ -15,9 +15,14 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use axum::{Router, body::Body, http::Uri, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{StatusCode, Uri},
+    routing::get,
+};
 use chat_shared::{
-    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer,
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, readiness, shutdown_signal, tool_layer,
 };
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
@@ -74,7 +79,11 @@ async fn main() -> Result<(), BoxError> {
         .layer(durable.client_fields(open))
         .layer(tools)
         .service(model.provider);
-    let app = page(Page::new(model.name)).merge(unbroken_axum::mount("/api/chat", chat));
+    let probed = sessions.clone();
+    let app = page(Page::new(model.name))
+        .merge(unbroken_axum::mount("/api/chat", chat))
+        .route("/livez", get(StatusCode::OK))
+        .route("/readyz", get(async move || readiness(&probed).await));
 
     println!("listening on http://{}", listener.local_addr()?);
     // Unlike `axum::serve`, this closes connections whose client sends no request, or reads no response.

@@ -15,7 +15,7 @@ use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
 use chat_shared::{
-    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer,
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, readiness, shutdown_signal, tool_layer,
 };
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
@@ -76,7 +76,7 @@ async fn main() -> Result<(), BoxError> {
         .service(model.provider);
 
     // hyper serves one service: the chat below a path, and the page at every other.
-    let app = mount("/api/chat", chat).or(page(Page::new(model.name)));
+    let app = mount("/api/chat", chat).or(page(Page::new(model.name), sessions.clone()));
 
     println!("listening on http://{}", listener.local_addr()?);
     let server = serve(listener, app)
@@ -96,13 +96,24 @@ async fn main() -> Result<(), BoxError> {
     }
 }
 
-/// Serves the page at every other path.
+/// Serves the probes, and the page at every other path.
 fn page(
     page: Page,
+    sessions: Sessions,
 ) -> impl Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
 + Clone {
     service_fn(move |request: Request<Incoming>| {
         let file = page.file(request.uri().path());
-        async move { Ok(file.map(Full::new)) }
+        let (path, sessions) = (request.uri().path().to_owned(), sessions.clone());
+        async move {
+            let mut response = match &*path {
+                "/livez" | "/readyz" => Response::default(),
+                _ => file.map(Full::new),
+            };
+            if path == "/readyz" {
+                *response.status_mut() = readiness(&sessions).await;
+            }
+            Ok(response)
+        }
     })
 }

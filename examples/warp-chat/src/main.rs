@@ -14,7 +14,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use chat_shared::{
-    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer,
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, readiness, shutdown_signal, tool_layer,
 };
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
@@ -26,7 +26,7 @@ use unbroken::{
     session::Sessions,
 };
 use unbroken_hyper::ServerLimits;
-use warp::{Filter, path::FullPath};
+use warp::{Filter, http::StatusCode, path::FullPath};
 
 /// The time that running answers have to finish after the signal to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -81,7 +81,13 @@ async fn main() -> Result<(), BoxError> {
         .and(warp::path::full())
         .map(move |path: FullPath| page.file(path.as_str()));
     let chat = warp::path!("api" / "chat" / ..).and(unbroken_warp::mount(chat));
-    let app = chat.or(page);
+    let live = warp::path!("livez").map(|| StatusCode::OK);
+    let probed = sessions.clone();
+    let ready = warp::path!("readyz").then(move || {
+        let probed = probed.clone();
+        async move { readiness(&probed).await }
+    });
+    let app = chat.or(live).or(ready).or(page);
 
     println!("listening on http://{}", listener.local_addr()?);
     // Unlike `warp::serve`, this closes connections whose client sends no request, or reads no response.
