@@ -27,6 +27,7 @@ mod store_failures;
 mod stuck;
 mod sweeper;
 mod take_over;
+mod withdraw;
 
 use std::time::Duration;
 
