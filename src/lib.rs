@@ -180,6 +180,7 @@ pub mod access;
 pub mod chat;
 pub mod dialect;
 pub mod durable;
+mod exchange;
 pub mod headers;
 pub mod log;
 pub mod provider;

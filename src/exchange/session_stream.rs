@@ -24,7 +24,7 @@ const FULL: usize = FRAME - 2 * 1024;
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// The frames of a session's stream: batches of a reader, in an encoder's bytes.
-pub(super) struct SessionStream {
+pub(crate) struct SessionStream {
     reader: Reader,
     encoder: Box<dyn Encoder>,
     // Encoded, but not sent yet.
@@ -48,7 +48,7 @@ enum StreamState {
 }
 
 impl SessionStream {
-    pub(super) fn new(
+    pub(crate) fn new(
         reader: Reader,
         encoder: Box<dyn Encoder>,
         preamble: BytesMut,
@@ -68,15 +68,15 @@ impl SessionStream {
         }
     }
 
-    pub(super) fn skip_to(&mut self, lsn: Lsn) {
+    pub(crate) fn skip_to(&mut self, lsn: Lsn) {
         self.skip_to = lsn;
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, StreamState::Done)
     }
 
-    pub(super) fn poll_bytes(
+    pub(crate) fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ReadError>>> {
