@@ -13,6 +13,6 @@ pub(crate) use self::{
     caller::{Caller, CallerOptions, LOCATED_WITHIN, UsedId},
     readiness::ready,
     request_body::IncomingBody,
-    session_stream::SessionStream,
+    session_stream::{FLUSH, SessionStream},
 };
 pub use self::{cross_site::CrossSite, mount_path::MountPath};

@@ -1,6 +1,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderName, Method, request::Parts};
+use http::{Method, request::Parts};
 
 use super::{
     OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::ResponseIdentity,
@@ -13,6 +13,7 @@ use crate::{
         names::check_name,
         query::query,
     },
+    headers::IDEMPOTENCY_KEY,
     log::{Position, SessionId},
 };
 
@@ -20,7 +21,6 @@ const ROOT: &str = "POST, OPTIONS";
 const RESPONSE: &str = "GET, HEAD, DELETE, OPTIONS";
 const CANCEL: &str = "POST, OPTIONS";
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The prefix of response ids.
 const PREFIX: &str = "resp_";
