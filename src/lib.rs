@@ -32,6 +32,7 @@
 //! | [`access`] | policies, which authorise starts, reads, aborts, deletes and lists |
 //! | [`chat`] | requests, events, transcripts, and the contract of a provider |
 //! | [`provider`] | providers: `OpenAi`, `Ollama`, `Scripted`, and a router by model |
+//! | [`record`] | recordings: sessions whose records are the frames of a response body |
 //! | [`session`] | the registry [`Sessions`], its limits, and readers, for an application's own handlers |
 //! | [`store`] | the contract of a store, and the memory store |
 //! | [`dialect`] | the protocols of clients; [`dialect::native`] has the routes |
@@ -184,6 +185,7 @@ mod exchange;
 pub mod headers;
 pub mod log;
 pub mod provider;
+pub mod record;
 pub mod session;
 pub mod store;
 

@@ -85,7 +85,7 @@ impl<'a, S: Provider> Admission<'a, S> {
     }
 
     async fn permit(&mut self) -> Result<Permit, Refusal> {
-        let sessions = self.caller.sessions();
+        let sessions = self.caller.registry();
         let permit = sessions.permit(self.caller.owner.as_ref());
         let permit = permit.map_err(refusals::busy)?;
         self.ready().await?;
@@ -149,7 +149,7 @@ async fn would_free_permit(caller: &Caller, full: &Refusal, sessions: &[Listed])
         return false;
     }
     for Listed { id, .. } in sessions {
-        if caller.sessions().runs(id) {
+        if caller.registry().runs(id) {
             return true;
         }
         let state = caller.sessions().state(id).await;
@@ -191,7 +191,7 @@ async fn supersede(caller: &Caller, running: &[Listed]) -> Result<(), Refusal> {
         let abort = AbortRequest {
             reason: Some("superseded".into()),
         };
-        match caller.sessions().abort(id, abort).await {
+        match caller.registry().abort(id, abort).await {
             Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
             Err(error) => return Err(refusals::store(&error)),
         }

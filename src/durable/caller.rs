@@ -4,14 +4,14 @@ use crate::{
     dialect::{Refusal, SessionKey},
     exchange::{self, CallerOptions},
     log::{ChatId, ServiceName, SessionId},
-    session::Sessions,
+    session::FormatSessions,
 };
 
 /// The client of one request to a durable layer.
 pub(super) type Caller = exchange::Caller<LayerConfig>;
 
 impl CallerOptions for LayerConfig {
-    fn sessions(&self) -> &Sessions {
+    fn sessions(&self) -> &FormatSessions {
         &self.sessions
     }
 

@@ -263,7 +263,7 @@ impl<'a> ClientOutputs<'a> {
             };
             let owner = caller.owner.as_ref();
             let follow_up = FollowUp::new(&found.session, owner, count, &own).derived(derived);
-            let is_free = match follow_up.taken(caller.sessions()).await? {
+            let is_free = match follow_up.taken(caller.registry()).await? {
                 None => true,
                 Some(taker) => {
                     let mut known = std::iter::once(&own).chain(listed.iter().map(|it| &it.id));

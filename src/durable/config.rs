@@ -1,21 +1,22 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ClientFields, CrossSite, MountPath, Outbox, Recovery, Reply, answer_check::DefaultFormat,
-    declared_tools::DeclaredTools, hooks::Hooks, question_index::QuestionIndex,
+    ChatFormat, ClientFields, CrossSite, MountPath, Outbox, Recovery, Reply,
+    answer_check::DefaultFormat, declared_tools::DeclaredTools, hooks::Hooks,
+    question_index::QuestionIndex,
 };
 use crate::{
     access::Access,
     chat::{Capabilities, ChatOptions, EnabledTools, SessionInfo},
     dialect::{Dialect, Native, RequestLimits},
     log::ServiceName,
-    session::Sessions,
+    session::{Format as _, FormatSessions, Sessions},
 };
 
 /// The options of a layer, which its services share.
 #[derive(Debug, Clone)]
 pub(super) struct LayerConfig {
-    pub(super) sessions: Sessions,
+    pub(super) sessions: FormatSessions,
     pub(super) access: Arc<dyn Access>,
     pub(super) dialect: Arc<dyn Dialect>,
     default_service: ServiceName,
@@ -45,7 +46,7 @@ impl LayerConfig {
     pub(super) fn new(sessions: Sessions, access: Arc<dyn Access>) -> Self {
         let dialect = Native::new();
         Self {
-            sessions,
+            sessions: FormatSessions::new(sessions, ChatFormat::new().number()),
             access,
             default_service: ServiceName::new(dialect.name()),
             dialect: Arc::new(dialect),
@@ -69,6 +70,11 @@ impl LayerConfig {
             recovery: Recovery::new(),
             secret_chat_ids: false,
         }
+    }
+
+    /// Returns the registry, for calls that find no session by a client's name.
+    pub(super) fn registry(&self) -> &Sessions {
+        self.sessions.registry()
     }
 
     pub(super) fn set_dialect(&mut self, dialect: Arc<dyn Dialect>) {

@@ -110,8 +110,8 @@ impl<'a> Creation<'a> {
         }
         let is_hooked = hooks.is_some();
         let source = ProviderSource::in_format(provider, request, &config.default_format)
-            .event_bytes(sessions.limits().event_bytes)
-            .session_bytes(sessions.limits().session_bytes);
+            .event_bytes(config.registry().limits().event_bytes)
+            .session_bytes(config.registry().limits().session_bytes);
         let source = HookedSource::new(Box::pin(source), hooks);
         let started = match follow_up {
             None => sessions.start(permit, spec, source).await,
@@ -120,7 +120,7 @@ impl<'a> Creation<'a> {
                 // On a task of its own: outputs that are reserved are taken by a session, also if the client
                 // disconnects between the two.
                 let starting = tokio::spawn(tracing::Instrument::in_current_span(async move {
-                    follow_up.reserve(&sessions, outbox).await?;
+                    follow_up.reserve(sessions.registry(), outbox).await?;
                     Ok::<_, Refusal>(sessions.start(permit, spec, source).await)
                 }));
                 let started = starting.await.map_err(|error| {

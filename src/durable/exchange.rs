@@ -52,7 +52,7 @@ impl<S: Provider> Exchange<S> {
                 config.dialect.refuse(&refusal).map(SessionBody::document)
             }
         };
-        body.drain(config.max_body.saturating_mul(2), config.sessions.clone());
+        body.drain(config.max_body.saturating_mul(2), config.registry().clone());
         if is_head {
             without_body(response)
         } else {

@@ -4,8 +4,9 @@ use super::answer_usage::AnswerUsage;
 use crate::{
     chat::{Aborted, ChatEvent, Complete, ErrorEvent, has_kind},
     log::{Chunk, Ending, ErrorCode},
+    record::RecordingFormat,
     session::{Format, LogFold, Sessions, SessionsBuilder},
-    store::{Memory, Store},
+    store::{Memory, SessionMeta, Store},
 };
 
 /// The format of chat sessions: each record is the JSON of a [`ChatEvent`].
@@ -82,12 +83,14 @@ impl LogFold for TurnsUsage {
 }
 
 impl Sessions {
-    /// Creates a builder of a registry of chat sessions whose logs live in `store`.
+    /// Creates a builder of a registry of chat sessions and [recordings](crate::record) whose logs live in `store`.
+    ///
+    /// A session that names no format is one of a chat.
     pub fn builder(store: impl Store) -> SessionsBuilder {
-        SessionsBuilder::new(store, ChatFormat::new())
+        SessionsBuilder::new(store, ChatFormat::new()).format(RecordingFormat::new())
     }
 
-    /// Creates a registry of chat sessions in the memory of this process, with the default limits.
+    /// Creates a registry of chat sessions and recordings in the memory of this process, with the default limits.
     ///
     /// ```
     /// let sessions = unbroken::session::Sessions::in_memory();
@@ -96,6 +99,11 @@ impl Sessions {
     pub fn in_memory() -> Self {
         Self::builder(Memory::new()).build()
     }
+}
+
+/// Returns true if a session is one of a chat. One of another format has the name of a service of chats by mistake.
+pub(super) fn is_chat(meta: &SessionMeta) -> bool {
+    meta.format == ChatFormat::new().number()
 }
 
 /// Returns the terminal event of an ending that the registry decides.

@@ -85,7 +85,7 @@ impl<'a> LogPages<'a> {
                 return Ok(None);
             };
             self.left = left;
-            let page = self.caller.sessions().page(id, at).await;
+            let page = self.caller.registry().page(id, at).await;
             let page = page.map_err(|error| refusals::store(&error))?;
             let Some(last) = page.chunks.last() else {
                 break;

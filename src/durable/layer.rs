@@ -342,7 +342,7 @@ impl<S: Provider> Layer<S> for DurableLayer {
         let (dialect, provider_type) = (self.config.dialect.name(), type_name::<S>());
         let description = format!("the layer of dialect `{dialect}` over `{provider_type}`");
         let origin = HandlerOrigin::new(description.clone(), &self.config);
-        let sessions = &self.config.sessions;
+        let sessions = self.config.registry();
         if let Err(former) = sessions.register_layer(service.clone(), handler, origin) {
             panic!(
                 "two services over the same `Sessions` are named `{service}`: {former}, and \

@@ -38,7 +38,7 @@ impl<'a> ManageRequest<'a> {
         let request = AbortRequest {
             reason: abort.reason.map(Into::into),
         };
-        let state = match caller.sessions().abort(&id, request).await {
+        let state = match caller.registry().abort(&id, request).await {
             Ok(state) => state,
             Err(error) => return Err(caller.absent(&id, Action::Abort, &error).await),
         };

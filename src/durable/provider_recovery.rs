@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     Interrupted, Recovery, RecoveryWay, SessionInputs,
     config::LayerConfig,
+    format::is_chat,
     hooks::{HookedSource, Hooks, SessionHooks, events},
     kept_request::KeptRequest,
     recovery_source::{InterruptedAnswer, RecoverySource, SourceSettings},
@@ -44,8 +45,8 @@ impl<S> ProviderRecovery<S> {
             hooks: config.hooks.clone(),
             settings: SourceSettings {
                 check_seam: config.recovery.check_seam,
-                event_bytes: config.sessions.limits().event_bytes,
-                session_bytes: config.sessions.limits().session_bytes,
+                event_bytes: config.registry().limits().event_bytes,
+                session_bytes: config.registry().limits().session_bytes,
                 default_format: config.default_format.clone(),
             },
             dialect: config.dialect.clone(),
@@ -66,6 +67,7 @@ where
         };
         let may_continue = recovery.decide.is_some() || recovery.ways.iter().any(goes_on);
         may_continue
+            && is_chat(&orphan.meta)
             && orphan.attempts < recovery.attempts
             && orphan.epoch.claims() < recovery.claims
     }
@@ -73,7 +75,7 @@ where
     fn sealed(&self, orphan: SealedOrphan) -> BoxFuture<'_, ()> {
         let recovery = &self.recovery;
         let reads_on = recovery.ways.contains(&RecoveryWay::Reattach);
-        if !reads_on && recovery.decide.is_none() {
+        if !is_chat(&orphan.meta) || !reads_on && recovery.decide.is_none() {
             return Box::pin(std::future::ready(()));
         }
         Box::pin(async move {

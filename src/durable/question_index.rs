@@ -211,7 +211,7 @@ impl IndexedLog {
 impl IndexedQuestion {
     /// Reads the event that asks the question.
     pub(super) async fn read(&self, caller: &Caller, id: &SessionId) -> Result<ChatEvent, Refusal> {
-        let page = match caller.sessions().page(id, self.before).await {
+        let page = match caller.registry().page(id, self.before).await {
             Ok(page) => page,
             Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
         };

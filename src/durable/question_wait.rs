@@ -16,7 +16,7 @@ pub(super) async fn run(
     found: Option<Session>,
     wait: &QuestionWait,
 ) -> Result<Option<Session>, Refusal> {
-    let sessions = caller.sessions();
+    let sessions = caller.registry();
     let Some(session) = found else {
         sessions.pause(wait.at_most).await;
         return Ok(None);

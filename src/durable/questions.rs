@@ -35,7 +35,7 @@ impl<'a> SessionQuestions<'a> {
         known: &[InputId],
     ) -> Result<Self, Refusal> {
         let index = &caller.config.questions;
-        let asked = index.find(caller.sessions(), id, state.tail, known);
+        let asked = index.find(caller.registry(), id, state.tail, known);
         let asked = match asked.await {
             Ok(asked) => asked,
             Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
@@ -67,7 +67,7 @@ impl<'a> SessionQuestions<'a> {
         }
         // A question that was closed or answered has an entry under its name.
         let answer = stored(input, answer)?;
-        let entries = match caller.sessions().answers(id).await {
+        let entries = match caller.registry().answers(id).await {
             Ok(entries) => entries,
             Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
         };
@@ -150,7 +150,7 @@ impl<'a> SessionQuestions<'a> {
         state: SessionState,
     ) -> Result<(), Refusal> {
         let index = &caller.config.questions;
-        let open = match index.open(caller.sessions(), id, state.tail).await {
+        let open = match index.open(caller.registry(), id, state.tail).await {
             Ok(open) => open,
             Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
         };
@@ -186,7 +186,7 @@ impl<'a> SessionQuestions<'a> {
                 format!("`content` doesn't fit the schema of the question: {mismatch}"),
             ));
         }
-        match self.caller.sessions().answer(self.id, content).await {
+        match self.caller.registry().answer(self.id, content).await {
             Ok(AnswerOutcome::Stored(state)) => Ok(state),
             Ok(AnswerOutcome::Taken) | Err(StoreError::Sealed) => Err(refusals::not_open()),
             Err(StoreError::Full) => Err(Refusal::new(
@@ -203,7 +203,7 @@ impl<'a> SessionQuestions<'a> {
 
     /// Accepts an answer that is stored already: its response was lost, and the client repeats it.
     async fn match_stored_answer(&self, answer: &StoredAnswer) -> Result<SessionState, Refusal> {
-        match self.caller.sessions().answers(self.id).await {
+        match self.caller.registry().answers(self.id).await {
             Ok(answers) if answers.contains(answer) => Ok(self.state.clone()),
             Ok(_) => Err(refusals::not_open()),
             Err(error) => Err(self.absent(&error).await),

@@ -32,7 +32,7 @@ impl Responder {
         Self {
             dialect: config.dialect.clone(),
             heartbeat: config.heartbeat,
-            event_bytes: config.sessions.limits().event_bytes,
+            event_bytes: config.registry().limits().event_bytes,
             mount: mount.or_else(|| head.extensions.get().cloned()),
         }
     }

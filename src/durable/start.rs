@@ -157,7 +157,7 @@ impl<'a> StartRequest<'a> {
             let abort = AbortRequest {
                 reason: Some("its start was refused".into()),
             };
-            let aborted = caller.sessions().abort(started.session.id(), abort).await;
+            let aborted = caller.registry().abort(started.session.id(), abort).await;
             if let Err(error) = aborted {
                 tracing::warn!(%error, "a session whose start was refused can't be aborted");
             }
@@ -191,7 +191,7 @@ impl<'a> StartRequest<'a> {
     /// Refused if the lean notes are too large as well.
     fn shorten_notes(&mut self, info: &SessionInfo) -> Result<(), Refusal> {
         let start = &mut self.start;
-        let max = self.caller.sessions().limits().event_bytes;
+        let max = self.caller.registry().limits().event_bytes;
         if start.notes.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use crate::{
     access::{Access, Action, NamedByPeer, SessionRef},
     dialect::{Refusal, SessionKey},
     log::{Digest, Owner, ServiceName, SessionId},
-    session::{Session, Sessions},
+    session::{FormatSessions, Session, Sessions},
     store::{AbortRequest, Lease, SessionState, StoreError, Tombstone},
 };
 
@@ -16,8 +16,8 @@ pub(crate) const LOCATED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The options of a layer that decide which sessions its callers reach.
 pub(crate) trait CallerOptions {
-    /// Returns the sessions that the layer serves.
-    fn sessions(&self) -> &Sessions;
+    /// Returns the sessions that the layer finds: those of its format.
+    fn sessions(&self) -> &FormatSessions;
 
     /// Returns the policy of the layer.
     fn access(&self) -> &dyn Access;
@@ -42,7 +42,7 @@ pub(crate) enum UsedId {
     Session(Session),
     /// Nothing stands under the id, or a session of the same request that has not begun.
     Free,
-    /// A session of another owner, or the tombstone of one.
+    /// A session of another owner, of whichever format, or the tombstone of one.
     Taken,
 }
 
@@ -61,8 +61,14 @@ impl<C: CallerOptions> Caller<C> {
         }
     }
 
-    pub(crate) fn sessions(&self) -> &Sessions {
+    /// Returns the sessions that the layer finds: those of its format.
+    pub(crate) fn sessions(&self) -> &FormatSessions {
         self.config.sessions()
+    }
+
+    /// Returns the registry, for calls that find no session by a client's name.
+    pub(crate) fn registry(&self) -> &Sessions {
+        self.sessions().registry()
     }
 
     pub(crate) async fn is_allowed(&self, action: Action, session: Option<SessionRef<'_>>) -> bool {
@@ -109,7 +115,7 @@ impl<C: CallerOptions> Caller<C> {
     /// Asks the store for a session, for the time that it takes.
     async fn ask_if(&self, ask: bool, id: &SessionId) -> Result<(), StoreError> {
         if ask {
-            self.sessions().state(id).await?;
+            self.registry().state(id).await?;
         }
         Ok(())
     }
@@ -124,7 +130,7 @@ impl<C: CallerOptions> Caller<C> {
             let state = timeout(LOCATED_WITHIN, self.state(id, Action::Abort)).await;
             state.unwrap_or_else(|_| Err(refusals::unavailable()))?;
         }
-        match self.sessions().abort(id, abort).await {
+        match self.registry().abort(id, abort).await {
             Ok(state) => Ok(state),
             Err(error) => Err(self.absent(id, Action::Abort, &error).await),
         }
@@ -140,7 +146,7 @@ impl<C: CallerOptions> Caller<C> {
                 state => state?,
             };
         }
-        match self.sessions().delete(id).await {
+        match self.registry().delete(id).await {
             Ok(()) | Err(StoreError::Gone(_)) => Ok(()),
             Err(error) => Err(self.absent(id, Action::Delete, &error).await),
         }
@@ -226,12 +232,13 @@ impl<C: CallerOptions> Caller<C> {
     /// caller learns that the id is another owner's, and the calls of the store are the same.
     pub(crate) async fn look_up(&self, id: &SessionId, digest: Digest) -> Result<UsedId, Refusal> {
         let found = async {
-            let (meta, asked) = self.sessions().meta(id).await?;
+            // A session of another format has the id as well.
+            let (meta, asked) = self.registry().meta(id).await?;
             if meta.owner != self.owner {
                 self.ask_if(!asked, id).await?;
                 return Ok(Ok(UsedId::Taken));
             }
-            if meta.digest != digest {
+            if meta.digest != digest || !self.sessions().has(&meta) {
                 return Ok(Err(refusals::in_use()));
             }
             let session = self.sessions().attach_begun(id).await?;

@@ -27,7 +27,7 @@ impl From<StartError> for Refusal {
             StartError::InUse => in_use(),
             StartError::Gone(_) => gone(),
             StartError::Store(error) => store(&error),
-            StartError::TooLarge => {
+            StartError::TooLarge | StartError::UnknownFormat { .. } => {
                 tracing::error!(error = &error as &dyn Error, "a session can't be started");
                 Self::new(
                     Problem::Internal,

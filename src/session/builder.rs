@@ -1,11 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Format, Limits, Retention, Sessions, options::SessionsOptions, registry::Registry};
+use super::{
+    Format, Limits, Retention, Sessions, formats::Formats, options::SessionsOptions,
+    registry::Registry,
+};
 use crate::store::Store;
 
 /// Builds [`Sessions`].
 ///
-/// [`Sessions::builder`] returns one for chat sessions. Building needs no runtime: the first start
+/// [`Sessions::builder`] returns one for chat sessions and recordings. Building needs no runtime: the first start
 /// or attach spawns the background tasks. A duration of more than 30 years counts as 30 years.
 ///
 /// ```
@@ -24,20 +27,32 @@ use crate::store::Store;
 #[must_use = "`build` makes the sessions"]
 pub struct SessionsBuilder {
     store: Arc<dyn Store>,
-    format: Arc<dyn Format>,
+    formats: Formats,
     options: SessionsOptions,
 }
 
 impl SessionsBuilder {
     /// Creates a builder for sessions that live in `store` and end with records of `format`.
     ///
-    /// Use [`Sessions::builder`] for chat sessions.
+    /// Use [`Sessions::builder`] for chat sessions and recordings. [`format`](Self::format) adds further formats.
     pub fn new(store: impl Store, format: impl Format) -> Self {
         Self {
             store: Arc::new(store),
-            format: Arc::new(format),
+            formats: Formats::new(Arc::new(format)),
             options: SessionsOptions::default(),
         }
+    }
+
+    /// Adds a format beside that of [`new`](Self::new). A session names its format with
+    /// [`SessionSpec::format`](super::SessionSpec::format). The server claims orphans of all its formats, and leaves
+    /// those of others alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the builder has a format of the same [number](Format::number).
+    pub fn format(mut self, format: impl Format) -> Self {
+        self.formats.add(Arc::new(format));
+        self
     }
 
     /// Sets the limits of one session, and of how many run at once.
@@ -115,6 +130,6 @@ impl SessionsBuilder {
     /// Panics if the operating system gives no randomness.
     pub fn build(self) -> Sessions {
         let options = self.options.clamp_durations();
-        Sessions::from_registry(Registry::new(self.store, self.format, options))
+        Sessions::from_registry(Registry::new(self.store, self.formats, options))
     }
 }

@@ -60,7 +60,7 @@ impl From<StoreError> for ReadError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A session with this id exists for another owner or another request.
+    /// A session with this id exists for another owner, another request or another format.
     #[error("a session with this id exists for another request; use another id")]
     InUse,
     /// The session with this id was deleted or has expired, and its tombstone still stands.
@@ -69,6 +69,12 @@ pub enum StartError {
     /// The first record passes [`Limits::event_bytes`](field@super::Limits::event_bytes).
     #[error("the first record is larger than a record may be; shorten the request")]
     TooLarge,
+    /// The registry doesn't know the format that the session names.
+    #[error("the registry does not know format {format}; add it with `SessionsBuilder::format`")]
+    UnknownFormat {
+        /// The number of the format.
+        format: u16,
+    },
     /// The store refused the session or didn't answer.
     #[error(transparent)]
     Store(StoreError),

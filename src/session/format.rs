@@ -9,8 +9,8 @@ use crate::log::{Chunk, Ending};
 /// All other records come from the [`Source`](super::Source) as bytes. `ChatFormat` in
 /// [`durable`](crate::durable) is the format of chat sessions.
 pub trait Format: fmt::Debug + Send + Sync + 'static {
-    /// Returns the format's number, which is stored with every session. A registry doesn't claim
-    /// sessions of another number.
+    /// Returns the format's number, which is stored with every session. A registry claims no session of a number
+    /// that none of its formats has.
     fn number(&self) -> u16;
 
     /// Encodes the terminal record of an ending.

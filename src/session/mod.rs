@@ -127,6 +127,8 @@ mod error;
 mod feed;
 mod follower;
 mod format;
+mod format_sessions;
+mod formats;
 mod handle;
 mod hot;
 mod inbox;
@@ -173,4 +175,4 @@ pub use self::{
     source::{Mark, Source},
     start::{SessionSpec, Started},
 };
-pub(crate) use self::{hot::BatchLimits, recovery::HandlerOrigin};
+pub(crate) use self::{format_sessions::FormatSessions, hot::BatchLimits, recovery::HandlerOrigin};

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    Format,
     entry::{Ownership, SessionEntry},
+    formats::Formats,
     hot::{Budget, HotLog},
     options::SessionsOptions,
     outbox::OutboxDeliveries,
@@ -37,7 +37,7 @@ const READS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
-    pub(super) format: Arc<dyn Format>,
+    pub(super) formats: Formats,
     pub(super) options: SessionsOptions,
     pub(super) places: SharedPlaces,
     pub(super) recovery_handlers: RecoveryHandlers,
@@ -81,14 +81,10 @@ pub(super) struct Release {
 }
 
 impl Registry {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        format: Arc<dyn Format>,
-        options: SessionsOptions,
-    ) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, formats: Formats, options: SessionsOptions) -> Self {
         Self {
             store,
-            format,
+            formats,
             places: SharedPlaces::new(&options.limits),
             recovery_handlers: RecoveryHandlers::default(),
             claims: Semaphore::new(options.max_claims),

@@ -37,7 +37,7 @@ impl Sessions {
                 chat: None,
                 service: ServiceName::new(SERVICE),
                 digest,
-                format: shared.format.number(),
+                format: shared.formats.first().number(),
                 outbox: None,
             }),
             request: Bytes::new(),

@@ -33,7 +33,7 @@ const MIN_WAIT: Duration = Duration::from_millis(5);
 /// The registry of the sessions of one server. It starts sessions, attaches readers, and deletes
 /// what has expired.
 ///
-/// [`Sessions::builder`] builds a registry of chat sessions on a store, [`Sessions::in_memory`] one
+/// [`Sessions::builder`] builds a registry of chat sessions and recordings on a store, [`Sessions::in_memory`] one
 /// without options, and [`SessionsBuilder::new`](super::SessionsBuilder::new) one of another
 /// [`Format`](super::Format). Clones are cheap and share one registry. Several registries, on one
 /// server or many, can share a store: each session has one writer among them, and readers on any.
@@ -156,8 +156,8 @@ impl Sessions {
         found.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Starts a session, or attaches to the existing one with this id, owner and digest. An attach
-    /// drops the source unpolled.
+    /// Starts a session, or attaches to the existing one with this id, owner, digest and format. An
+    /// attach drops the source unpolled.
     ///
     /// Returns as soon as the session exists, before anything is written to it. A task of its own,
     /// which no disconnect ends, polls the source once the first record is acknowledged.
@@ -187,12 +187,19 @@ impl Sessions {
         if spec.first.len() > self.limits().event_bytes {
             return Err(StartError::TooLarge);
         }
+        let format = match spec.format {
+            None => self.shared.formats.first(),
+            Some(format) => {
+                let found = self.shared.formats.find(format);
+                found.ok_or(StartError::UnknownFormat { format })?
+            }
+        };
         let meta = Arc::new(SessionMeta {
             owner: spec.owner.clone(),
             chat: spec.chat.clone(),
             service: spec.service.clone(),
             digest: spec.digest,
-            format: self.shared.format.number(),
+            format: format.number(),
             outbox: spec.outbox.map(|keep| keep.min(LONGEST)),
         });
         let (client, new) = self.shared.enter_or_insert(&spec.id);

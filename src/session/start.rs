@@ -19,7 +19,7 @@ pub struct SessionSpec {
     pub service: ServiceName,
     /// The request, stored for the recovery handler.
     pub request: Bytes,
-    /// The digest of the request. Two starts with equal id, owner and digest are one.
+    /// The digest of the request. Two starts with equal id, owner, digest and format are one.
     pub digest: Digest,
     /// The first record. The source isn't polled before the store has acknowledged it.
     pub first: Bytes,
@@ -31,6 +31,9 @@ pub struct SessionSpec {
     /// The longest time for which the ending waits in the [outbox](crate::store::Store::endings) for an
     /// [`EndingHandler`](super::EndingHandler) of the service; `None` without a delivery.
     pub outbox: Option<Duration>,
+    /// The [number](super::Format::number) of the format of its terminal records; `None` for the registry's
+    /// first one.
+    pub format: Option<u16>,
     /// True if an id was [reserved](super::Sessions::reserve) for this session.
     pub(crate) has_reserved: bool,
 }
@@ -49,6 +52,7 @@ impl SessionSpec {
             inbox: None,
             on_sealed: None,
             outbox: None,
+            format: None,
             has_reserved: false,
         }
     }
@@ -84,6 +88,14 @@ impl SessionSpec {
         self
     }
 
+    /// Sets the format by its [number](super::Format::number). A start with a number that the registry doesn't
+    /// know is [refused](super::StartError::UnknownFormat). Default: the format of
+    /// [`SessionsBuilder::new`](super::SessionsBuilder::new).
+    pub fn format(mut self, number: u16) -> Self {
+        self.format = Some(number);
+        self
+    }
+
     /// Sets a hook that runs on a task of its own once the seal is acknowledged. A
     /// [shutdown](super::Sessions::shutdown) waits for it, for a few seconds.
     pub fn on_sealed<F>(mut self, hook: impl FnOnce(Outcome) -> F + Send + 'static) -> Self
@@ -115,6 +127,7 @@ impl fmt::Debug for SessionSpec {
 pub struct Started {
     /// A handle on the session.
     pub session: Session,
-    /// True if the start created the session; false if it existed with the same owner and digest.
+    /// True if the start created the session; false if it existed with the same owner, digest
+    /// and format.
     pub created: bool,
 }

@@ -206,7 +206,7 @@ async fn claim_orphans(
         Err(_) => return,
     };
     shared.store_health.record_reachable(shared.options.lease);
-    let is_foreign = |orphan: &&Listed| orphan.state.meta.format != shared.format.number();
+    let is_foreign = |orphan: &&Listed| shared.formats.find(orphan.state.meta.format).is_none();
     let is_unclaimable = |orphan: &&Listed| is_foreign(orphan) || seen_before.contains(&orphan.id);
     *skipped = orphans
         .iter()

@@ -50,7 +50,7 @@ pub(super) fn has_not_begun(state: &SessionState) -> bool {
     state.tail == Lsn::ZERO && state.status.outcome().is_none()
 }
 
-/// Returns true if both describe starts of one request by one owner.
+/// Returns true if both describe starts of one request by one owner, in one format.
 pub(super) fn is_same_request(one: &SessionMeta, other: &SessionMeta) -> bool {
-    one.owner == other.owner && one.digest == other.digest
+    one.owner == other.owner && one.digest == other.digest && one.format == other.format
 }

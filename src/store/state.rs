@@ -35,7 +35,7 @@ pub struct SessionMeta {
 
 impl SessionMeta {
     /// The latest format that this library knows. It reads and claims no session of a later one.
-    pub const LATEST_FORMAT: u16 = 1;
+    pub const LATEST_FORMAT: u16 = 2;
 }
 
 /// The state of a session at one moment.

@@ -18,6 +18,7 @@ mod page;
 mod probing;
 mod provider;
 mod questions;
+mod recordings;
 mod recovery;
 mod recovery_ways;
 mod refusals;

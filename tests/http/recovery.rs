@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall, ToolInput},
-    durable::{ClientFields, DurableLayer, Recovery, RecoveryWay, SessionEnded},
+    durable::{ChatFormat, ClientFields, DurableLayer, Recovery, RecoveryWay, SessionEnded},
     log::{Digest, Outcome, Position, ServiceName},
     provider::scripted::{Script, Scripted},
-    session::{Limits, Sessions},
+    session::{Format as _, Limits, Sessions},
     store::{Created, Memory, NewSession, SessionMeta, Store as _, StoreExt, Token},
 };
 
@@ -214,7 +214,7 @@ async fn never_begun(store: &Memory, name: &str, digest: Digest) -> String {
             chat: None,
             service: ServiceName::new("native"),
             digest,
-            format: SessionMeta::LATEST_FORMAT,
+            format: ChatFormat::new().number(),
             outbox: None,
         }),
         request: follow(&json!({"tally": "begun"})).to_string().into(),

@@ -6,6 +6,7 @@ mod support;
 mod claims;
 mod clean_up;
 mod endings;
+mod formats;
 mod inputs;
 mod leases;
 mod orphan_endings;

@@ -111,16 +111,44 @@ pub(crate) async fn orphan_with(
     records: &[&str],
     outbox: Option<Duration>,
 ) -> (SessionId, Epoch) {
+    let meta = SessionMeta {
+        service: ServiceName::new(service),
+        outbox,
+        ..meta_in(1)
+    };
+    orphan_from(meta, store, name, records).await
+}
+
+/// Creates an orphan of this format.
+pub(crate) async fn orphan_in(
+    format: u16,
+    store: &Memory,
+    name: &str,
+    records: &[&str],
+) -> SessionId {
+    orphan_from(meta_in(format), store, name, records).await.0
+}
+
+fn meta_in(format: u16) -> SessionMeta {
+    SessionMeta {
+        owner: None,
+        chat: None,
+        service: ServiceName::new("test"),
+        digest: Digest([7; 32]),
+        format,
+        outbox: None,
+    }
+}
+
+async fn orphan_from(
+    meta: SessionMeta,
+    store: &Memory,
+    name: &str,
+    records: &[&str],
+) -> (SessionId, Epoch) {
     let id = id(name);
     let new = NewSession {
-        meta: Arc::new(SessionMeta {
-            owner: None,
-            chat: None,
-            service: ServiceName::new(service),
-            digest: Digest([7; 32]),
-            format: 1,
-            outbox,
-        }),
+        meta: Arc::new(meta),
         request: Bytes::from_static(b"the request"),
         token: Token::random(),
         lease: LEASE,
@@ -411,14 +439,7 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
     for number in 0..200 {
         let id = id(&format!("foreign-{number}"));
         let new = NewSession {
-            meta: Arc::new(SessionMeta {
-                owner: None,
-                chat: None,
-                service: ServiceName::new("test"),
-                digest: Digest([7; 32]),
-                format: u16::MAX,
-                outbox: None,
-            }),
+            meta: Arc::new(meta_in(u16::MAX)),
             request: Bytes::new(),
             token: Token::random(),
             lease: LEASE,

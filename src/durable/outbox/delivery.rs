@@ -9,6 +9,7 @@ use crate::{
     dialect::Dialect,
     durable::{
         SessionEnded,
+        format::is_chat,
         hooks::{ending_id, events},
         kept_request::KeptRequest,
         stored_request::claims,
@@ -32,6 +33,11 @@ impl LayerEndings {
 impl EndingHandler for LayerEndings {
     fn deliver(&self, ending: StoredEnding) -> BoxFuture<'_, Result<(), BoxError>> {
         Box::pin(async move {
+            if !is_chat(&ending.meta) {
+                return Err(
+                    "the ending is not that of a chat session: two services have one name".into(),
+                );
+            }
             let ended = match read_whole(&*self.dialect, &ending).await? {
                 Some(ended) => ended,
                 None => read_summary(&ending, true)?,
@@ -41,7 +47,8 @@ impl EndingHandler for LayerEndings {
     }
 
     fn give_up(&self, ending: StoredEnding) -> BoxFuture<'_, ()> {
-        let Some(give_up) = &self.outbox.give_up else {
+        let give_up = self.outbox.give_up.as_ref();
+        let Some(give_up) = give_up.filter(|_| is_chat(&ending.meta)) else {
             return Box::pin(std::future::ready(()));
         };
         Box::pin(async move {

@@ -34,7 +34,7 @@ pub(super) async fn claim<'a>(
     id: &SessionId,
     seen: &SessionState,
 ) -> Result<Option<ClaimedOrphan<'a>>, StoreError> {
-    if seen.meta.format != shared.format.number() {
+    if shared.formats.find(seen.meta.format).is_none() {
         return Err(StoreError::Unsupported {
             format: seen.meta.format,
         });

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     log::{ChunkBuilder, Ending, Epoch, Lsn, SessionId},
-    session::{format::summary, registry::Registry, waiting_start::has_not_begun, writer::within},
+    session::{
+        Format, format::summary, registry::Registry, waiting_start::has_not_begun, writer::within,
+    },
     store::{AbortRequest, AfterAppend, Claimed, Seal, SessionMeta, SessionState, StoreError},
 };
 
@@ -61,12 +63,13 @@ pub(super) async fn seal_claimed(
     let seal = async |record: &[u8]| {
         append_seal(shared, id, meta, (claimed.epoch, tail), &ending, record).await
     };
-    let sealed = match folded_record(shared, id, tail, &ending, until).await {
+    let format = &**shared.formats.of(meta);
+    let sealed = match folded_record(shared, format, (id, tail), &ending, until).await {
         Some(record) => seal(&record).await,
-        None => seal(&shared.format.ending(&ending)).await,
+        None => seal(&format.ending(&ending)).await,
     };
     if let Err(StoreError::TooLarge { .. }) = sealed {
-        seal(&shared.format.ending(&ending)).await?;
+        seal(&format.ending(&ending)).await?;
     } else {
         sealed?;
     }
@@ -98,7 +101,7 @@ pub(in crate::session) async fn seal_empty(
     epoch: Epoch,
 ) -> Result<(), StoreError> {
     let ending = ending(None);
-    let record = shared.format.ending(&ending);
+    let record = shared.formats.of(meta).ending(&ending);
     append_seal(shared, id, meta, (epoch, Lsn::ZERO), &ending, &record).await
 }
 
@@ -115,12 +118,12 @@ fn ending(abort: Option<&AbortRequest>) -> Ending {
 /// the lease.
 async fn folded_record(
     shared: &Registry,
-    id: &SessionId,
-    tail: Lsn,
+    format: &dyn Format,
+    (id, tail): (&SessionId, Lsn),
     ending: &Ending,
     until: Instant,
 ) -> Option<Bytes> {
-    let mut fold = shared.format.fold().filter(|_| tail > Lsn::ZERO)?;
+    let mut fold = format.fold().filter(|_| tail > Lsn::ZERO)?;
     let mut has_panicked = false;
     let read = each_page(shared, id, tail, |chunks| {
         let mut push = || chunks.iter().for_each(|chunk| fold.push(chunk));
@@ -152,7 +155,7 @@ async fn append_seal(
     let Some(chunk) = record.take(tail.next(), epoch) else {
         return Ok(());
     };
-    let format = meta.outbox.map(|_| &*shared.format);
+    let format = meta.outbox.map(|_| &**shared.formats.of(meta));
     let seal = Seal::new(ending.outcome(), shared.options.retention.keep);
     let then = AfterAppend::Seal(seal.summary(summary(format, &chunk)));
     repeat(shared, || {

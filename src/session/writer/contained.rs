@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     log::Ending,
-    session::{Mark, Source, registry::Registry},
+    session::{Format, Mark, Source},
 };
 
 /// Polls a source for its next record. An error if it panics.
@@ -30,20 +30,19 @@ pub(super) fn last_sign_of_life(source: &Pin<Box<dyn Source>>) -> Option<Instant
     Instant::now().checked_sub(silence)
 }
 
-/// Returns the terminal record of an ending: that of the source, unless it panics or the record is larger than an
-/// event may be, or else that of the format.
+/// Returns the terminal record of an ending: that of the source, unless it panics or the record is larger than `most`
+/// bytes, or else that of the format.
 pub(super) fn terminal_record(
     source: Option<&Pin<Box<dyn Source>>>,
     ending: &Ending,
-    shared: &Registry,
+    (format, most): (&dyn Format, usize),
 ) -> Bytes {
-    let most = shared.options.limits.event_bytes;
     let of = |source: &Pin<Box<dyn Source>>| {
         let record = catch_unwind(AssertUnwindSafe(|| source.ending(ending)));
         record.ok()?.filter(|record| record.len() <= most)
     };
     let record = source.and_then(of);
-    record.unwrap_or_else(|| shared.format.ending(ending))
+    record.unwrap_or_else(|| format.ending(ending))
 }
 
 /// Tells a source that its session ends.

@@ -74,12 +74,13 @@ impl Writer {
         permit: Permit,
     ) -> Self {
         let options = &shared.options;
-        let has_outbox = entry.meta().is_some_and(|meta| meta.outbox.is_some());
+        let with_outbox = entry.meta().filter(|meta| meta.outbox.is_some());
+        let format = with_outbox.map(|meta| shared.formats.of(meta).clone());
         let now = Instant::now();
         let until = options.limits.idle.min(options.limits.age);
         Self {
             buffer: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep)
-                .summarizing(has_outbox.then(|| shared.format.clone())),
+                .summarizing(format),
             source: Some(source),
             begun: false,
             at_barrier: false,

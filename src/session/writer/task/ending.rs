@@ -3,7 +3,11 @@
 use bytes::Bytes;
 
 use super::Writer;
-use crate::{log::Ending, session::writer::contained, store::AbortRequest};
+use crate::{
+    log::Ending,
+    session::{Format, writer::contained},
+    store::AbortRequest,
+};
 
 impl Writer {
     pub(super) fn abort(&mut self, abort: AbortRequest) {
@@ -19,9 +23,19 @@ impl Writer {
 
     /// Returns the terminal record of an ending, and ends the source.
     pub(super) fn last_record(&mut self, ending: &Ending) -> Bytes {
-        let record = contained::terminal_record(self.source.as_ref(), ending, &self.shared);
+        let record = contained::terminal_record(self.source.as_ref(), ending, self.format());
         self.end_source();
         record
+    }
+
+    /// Returns the format of the session, and the most bytes of a record that the source may give at its end.
+    fn format(&self) -> (&dyn Format, usize) {
+        let meta = self
+            .entry
+            .meta()
+            .expect("a session that is written was opened");
+        let most = self.shared.options.limits.event_bytes;
+        (&**self.shared.formats.of(meta), most)
     }
 
     /// Drops the source of a session that ends. Past the lease, another owner may go on with it.
