@@ -169,7 +169,7 @@ pub(crate) use self::{
     key::hash,
     names::check_names,
     problem::refuse,
-    query::{query, query_without},
+    query::query_without,
 };
 
 /// The reason why the sessions of a dialect are never restarted.

@@ -6,7 +6,7 @@ use http::request::Parts;
 use percent_encoding::percent_decode;
 
 /// Returns the first value of `name` in the query, decoded.
-pub(crate) fn query(head: &Parts, name: &str) -> Option<String> {
+pub(super) fn query(head: &Parts, name: &str) -> Option<String> {
     head.uri
         .query()?
         .split('&')
@@ -63,7 +63,11 @@ mod tests {
             ("/", ""),
         ] {
             let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
-            assert_eq!(query_without(&head, &["sessionId", "lastLsn"]), left, "{uri}");
+            assert_eq!(
+                query_without(&head, &["sessionId", "lastLsn"]),
+                left,
+                "{uri}"
+            );
         }
     }
 }

@@ -284,13 +284,14 @@ impl<E: Encoder + ?Sized> SessionStream<E> {
         let Some(heartbeat) = &mut self.heartbeat else {
             return Poll::Pending;
         };
-        std::task::ready!(heartbeat.poll(cx));
-        if let Some(bytes) = self.encoder.heartbeat() {
+        loop {
+            std::task::ready!(heartbeat.poll(cx));
             heartbeat.sent();
-            return Poll::Ready(bytes);
+            // Here may be no place for one now.
+            if let Some(bytes) = self.encoder.heartbeat() {
+                return Poll::Ready(bytes);
+            }
         }
-        self.heartbeat = None;
-        Poll::Pending
     }
 }
 

@@ -77,6 +77,14 @@ impl<B> RecordBody<B> {
         }
     }
 
+    /// Returns the length of a document, in bytes; `None` if it isn't one, or is empty.
+    pub(super) fn document_len(&self) -> Option<usize> {
+        match &self.kind {
+            RecordBodyKind::Document { bytes } if !bytes.is_empty() => Some(bytes.len()),
+            _ => None,
+        }
+    }
+
     pub(super) const fn empty() -> Self {
         Self::document(Bytes::new())
     }

@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn the_type_decides_the_framing_whatever_its_case_and_parameters() {
-        let mut config =
-            RecordConfig::new(Sessions::in_memory(), Arc::new(AnyoneWithTheId::new()));
+        let mut config = RecordConfig::new(Sessions::in_memory(), Arc::new(AnyoneWithTheId::new()));
         for (content_type, framing) in [
             ("text/event-stream", Some(Framing::Events)),
             ("Text/Event-Stream; charset=utf-8", Some(Framing::Events)),

@@ -99,10 +99,7 @@ impl<S> RecordExchange<S> {
     }
 
     /// Hands a request to the wrapped service as it is.
-    async fn pass<B, R>(
-        mut self,
-        request: Request<B>,
-    ) -> Result<Response<RecordBody<R>>, S::Error>
+    async fn pass<B, R>(mut self, request: Request<B>) -> Result<Response<RecordBody<R>>, S::Error>
     where
         S: Service<Request<InnerBody<B>>, Response = Response<R>>,
     {
@@ -198,7 +195,9 @@ fn id_of(caller: &RecordCaller, name: SessionName) -> Result<SessionId, Refusal>
     match name {
         SessionName::Id(id) => Ok(id),
         SessionName::Key(key) => {
-            caller.may_use_key(&key)?;
+            if !caller.is_identified && !key.is_secret() {
+                return Err(refusals::guessable_key());
+            }
             Ok(caller.key_id(&key, 0))
         }
     }

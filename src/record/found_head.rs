@@ -44,7 +44,9 @@ impl FoundHead {
                     return Ok(Self { head, reader });
                 }
                 let ended = RecordingEnd::decode(record.bytes);
-                return Err(HeadMissing::Refused(ended.map_or_else(corrupt, ended_before)));
+                return Err(HeadMissing::Refused(
+                    ended.map_or_else(corrupt, ended_before),
+                ));
             }
         }
     }

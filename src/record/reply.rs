@@ -15,7 +15,7 @@ use crate::{
     exchange::{MountPath, refusals},
     headers::FIRST_LSN,
     log::{ErrorCode, Lsn, Position, SessionId, Status},
-    session::{BatchLimits, ReadError, Reader, Session},
+    session::{ReadError, Reader, Session},
 };
 
 /// Makes the responses to one request.
@@ -37,12 +37,12 @@ pub(super) struct Wanted {
 #[derive(Serialize)]
 struct SessionDocument<'a> {
     id: &'a str,
-    status: Status,
+    status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<ErrorCode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
-    tail: Lsn,
+    tail: u64,
 }
 
 impl RecordReply {
@@ -75,9 +75,14 @@ impl RecordReply {
         let after = reader.position();
         let mut headers = HeaderMap::new();
         let status = reader.status();
-        if may_be_over && status.outcome().is_some() && is_over(session, after, &mut reader).await? {
+        if may_be_over && status.outcome().is_some() && is_over(session, after, &mut reader).await?
+        {
             self.describe(session.id(), status, reader.tail(), &mut headers);
-            return Ok(respond(StatusCode::NO_CONTENT, headers, RecordBody::empty()));
+            return Ok(respond(
+                StatusCode::NO_CONTENT,
+                headers,
+                RecordBody::empty(),
+            ));
         }
         let (status_code, version) = (head.status(), inner.as_ref().map(|inner| inner.version));
         let mut extensions = None;
@@ -93,7 +98,7 @@ impl RecordReply {
         if framing != Framing::Events {
             headers.insert(FIRST_LSN, after.lsn.next().get().into());
         }
-        let encoder = FrameEncoder::new(framing);
+        let encoder = FrameEncoder::new(framing).after(after);
         let body = RecordBody::recording(reader, encoder, self.config.heartbeat);
         let mut response = respond(status_code, headers, body);
         if let (Some(version), Some(extensions)) = (version, extensions) {
@@ -110,16 +115,14 @@ impl RecordReply {
     ) -> Result<Response<RecordBody<R>>, Refusal> {
         let reader = open(session, Position::START).await?;
         let (status, tail) = (reader.status(), reader.tail());
-        let end = match status.outcome() {
-            None => None,
-            Some(_) => {
-                let mut last = open(session, Position::after(tail.before())).await?;
-                let refused = |error: ReadError| refusals::read(&error, Position::START);
-                let batch = last.next().await.transpose().map_err(refused)?;
-                let record = batch.as_ref().and_then(|it| it.chunk().records().last());
-                record.and_then(|record| RecordingEnd::decode(record.bytes))
-            }
-        };
+        let mut end = None;
+        if status.outcome().is_some() {
+            let mut last = open(session, Position::after(tail.before())).await?;
+            let refused = |error: ReadError| refusals::read(&error, Position::START);
+            let batch = last.next().await.transpose().map_err(refused)?;
+            let record = batch.as_ref().and_then(|it| it.chunk().records().last());
+            end = record.and_then(|record| RecordingEnd::decode(record.bytes));
+        }
         let (code, message) = match &end {
             Some(RecordingEnd::Error { code, message, .. }) => (Some(*code), Some(&**message)),
             Some(RecordingEnd::Aborted { reason }) => (None, reason.as_deref()),
@@ -164,10 +167,10 @@ impl RecordReply {
     ) -> Response<RecordBody<R>> {
         let document = SessionDocument {
             id: id.as_str(),
-            status,
+            status: status.as_str(),
             code: error,
             message,
-            tail,
+            tail: tail.get(),
         };
         let document = serde_json::to_vec(&document).expect("words and numbers are JSON");
         let mut headers = HeaderMap::new();
@@ -205,11 +208,7 @@ async fn open(session: &Session, after: Position) -> Result<Reader, Refusal> {
 }
 
 /// Returns true if nothing that a client is sent follows in a sealed log. `reader` has read to the end then.
-async fn is_over(
-    session: &Session,
-    after: Position,
-    reader: &mut Reader,
-) -> Result<bool, Refusal> {
+async fn is_over(session: &Session, after: Position, reader: &mut Reader) -> Result<bool, Refusal> {
     // The end, and trailers before it.
     if reader.tail().get() > after.lsn.get() + 2 {
         return Ok(false);
@@ -217,7 +216,11 @@ async fn is_over(
     let refused = |error: ReadError| refusals::read(&error, after);
     let mut rest = open(session, after).await?;
     while let Some(batch) = rest.next().await.transpose().map_err(refused)? {
-        if batch.chunk().records().any(|record| super::record::is_frame(record.bytes)) {
+        if batch
+            .chunk()
+            .records()
+            .any(|record| super::record::is_frame(record.bytes))
+        {
             return Ok(false);
         }
     }

@@ -151,15 +151,22 @@ mod tests {
         SessionName::Id(ID.parse().unwrap())
     }
 
-    fn at(lsn: u64) -> Option<Position> {
-        Some(Position::after(Lsn::new(lsn)))
+    fn after(lsn: u64) -> RecordRoute {
+        RecordRoute::Read(id(), Some(Position::after(Lsn::new(lsn))))
     }
 
     #[test]
     fn a_request_without_an_id_starts_or_passes() {
         let config = config();
         assert_eq!(of(&config, "POST /ask", &[]), RecordRoute::Start(None));
-        for passes in ["GET /", "HEAD /", "DELETE /", "OPTIONS /", "PUT /", "GET /?after=7"] {
+        for passes in [
+            "GET /",
+            "HEAD /",
+            "DELETE /",
+            "OPTIONS /",
+            "PUT /",
+            "GET /?after=7",
+        ] {
             assert_eq!(of(&config, passes, &[]), RecordRoute::Inner, "{passes}");
         }
         let cursor = [("last-event-id", "3")];
@@ -175,23 +182,62 @@ mod tests {
         let config = config();
         let by_query = |method: &str, more: &str| format!("{method} /ask?sessionId={ID}{more}");
         for (request, headers, route) in [
-            (by_query("POST", ""), &[][..], RecordRoute::Start(Some(id()))),
+            (
+                by_query("POST", ""),
+                &[][..],
+                RecordRoute::Start(Some(id())),
+            ),
             (by_query("GET", ""), &[], RecordRoute::Read(id(), None)),
-            (by_query("HEAD", "&after=4"), &[], RecordRoute::Read(id(), at(4))),
-            (by_query("GET", "&lastLsn=4"), &[("last-event-id", "5")], RecordRoute::Read(id(), at(5))),
-            (by_query("POST", ""), &[("x-last-lsn", "5")], RecordRoute::Read(id(), at(5))),
-            (by_query("POST", "&lastLsn=5"), &[], RecordRoute::Read(id(), at(5))),
-            (by_query("POST", "&after=5"), &[], RecordRoute::Start(Some(id()))),
-            (by_query("GET", ""), &[("accept", "application/json")], RecordRoute::Outcome(id())),
-            (by_query("GET", ""), &[("accept", "application/json, */*")], RecordRoute::Read(id(), None)),
+            (by_query("HEAD", "&after=4"), &[], after(4)),
+            (
+                by_query("GET", "&lastLsn=4"),
+                &[("last-event-id", "5")],
+                after(5),
+            ),
+            (by_query("POST", ""), &[("x-last-lsn", "5")], after(5)),
+            (by_query("POST", "&lastLsn=5"), &[], after(5)),
+            (
+                by_query("POST", "&after=5"),
+                &[],
+                RecordRoute::Start(Some(id())),
+            ),
+            (
+                by_query("GET", ""),
+                &[("accept", "application/json")],
+                RecordRoute::Outcome(id()),
+            ),
+            (
+                by_query("GET", ""),
+                &[("accept", "application/json, */*")],
+                RecordRoute::Read(id(), None),
+            ),
             (by_query("DELETE", ""), &[], RecordRoute::Delete(id())),
-            (by_query("POST", ""), &[("x-session-abort", "1")], RecordRoute::Abort(id())),
-            (by_query("POST", ""), &[("x-session-abort", "0")], RecordRoute::Start(Some(id()))),
-            (by_query("PUT", ""), &[("x-session-abort", "1")], RecordRoute::Inner),
+            (
+                by_query("POST", ""),
+                &[("x-session-abort", "1")],
+                RecordRoute::Abort(id()),
+            ),
+            (
+                by_query("POST", ""),
+                &[("x-session-abort", "0")],
+                RecordRoute::Start(Some(id())),
+            ),
+            (
+                by_query("PUT", ""),
+                &[("x-session-abort", "1")],
+                RecordRoute::Inner,
+            ),
         ] {
-            assert_eq!(of(&config, &request, headers), route, "{request} {headers:?}");
+            assert_eq!(
+                of(&config, &request, headers),
+                route,
+                "{request} {headers:?}"
+            );
         }
-        assert_eq!(of(&config, "GET /", &[("x-session-id", ID)]), RecordRoute::Read(id(), None));
+        assert_eq!(
+            of(&config, "GET /", &[("x-session-id", ID)]),
+            RecordRoute::Read(id(), None)
+        );
         let bad = try_of(&config, "GET /", &[("x-session-id", "short")]).unwrap_err();
         assert_eq!(bad.problem, Problem::MalformedId);
         let bad = try_of(&config, &by_query("GET", "&after=x"), &[]).unwrap_err();
@@ -209,8 +255,11 @@ mod tests {
         assert_eq!(of(&config, "GET /?after=1", &[]), RecordRoute::Start(None));
         assert_eq!(of(&config, &uri, &[]), RecordRoute::Start(Some(id())));
         let cursor = [("last-event-id", "3")];
-        assert_eq!(of(&config, &uri, &cursor), RecordRoute::Read(id(), at(3)));
-        assert_eq!(try_of(&config, "GET /", &cursor).unwrap_err().problem, Problem::MalformedId);
+        assert_eq!(of(&config, &uri, &cursor), after(3));
+        assert_eq!(
+            try_of(&config, "GET /", &cursor).unwrap_err().problem,
+            Problem::MalformedId
+        );
         assert_eq!(of(&config, "HEAD /", &[]), RecordRoute::Inner);
         assert_eq!(of(&config, "POST /", &[]), RecordRoute::Inner);
     }
@@ -223,7 +272,10 @@ mod tests {
         config.takes_keys = true;
         config.abort_path = Some("/stop".into());
         let name = || SessionName::Key(SessionKey::new(["idempotency-key"]).secret("7f3a"));
-        assert_eq!(of(&config, "POST /", &key), RecordRoute::Start(Some(name())));
+        assert_eq!(
+            of(&config, "POST /", &key),
+            RecordRoute::Start(Some(name()))
+        );
         assert_eq!(of(&config, "POST /stop", &key), RecordRoute::Abort(name()));
         assert_eq!(of(&config, "GET /", &key), RecordRoute::Read(name(), None));
         let both = [key[0], ("x-session-id", ID)];

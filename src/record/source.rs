@@ -119,8 +119,7 @@ where
             let mut this = self.as_mut().project();
             match this.state.as_mut().project() {
                 RecordStateProjection::Idle { call } => {
-                    let (mut service, request) =
-                        *call.take().expect("the service is called once");
+                    let (mut service, request) = *call.take().expect("the service is called once");
                     let future = service.call(request);
                     this.state.set(RecordState::Calling { future });
                 }
@@ -130,7 +129,10 @@ where
                     let (answer, recorded) = judge(answer, this.config, *this.event_bytes);
                     if let Some(teller) = this.answer.take() {
                         // The client may be gone.
-                        let _ = teller.send(answer);
+                        if let Err(InnerAnswer::Failed(error)) = teller.send(answer) {
+                            let error = error.into();
+                            tracing::warn!(error = &*error as &dyn Error, "a service failed");
+                        }
                     }
                     let Some((head, state)) = recorded else {
                         this.state.set(RecordState::Done);
@@ -216,7 +218,10 @@ where
         None => Some(InnerEnd::Clean(None)),
         Some(Err(error)) => {
             let error = error.into();
-            tracing::warn!(error = &*error as &dyn Error, "a recorded response broke off");
+            tracing::warn!(
+                error = &*error as &dyn Error,
+                "a recorded response broke off"
+            );
             Some(InnerEnd::Failed)
         }
         Some(Ok(frame)) => match frame.into_data() {
@@ -280,7 +285,12 @@ fn judge<S, B, F, R, E: Into<BoxError>>(
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+    codings.any(|coding| {
+        !coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"identity")
+    })
 }
 
 fn terminal(end: &RecordingEnd, code: ErrorCode, out: &mut BytesMut) -> Mark {
@@ -290,5 +300,9 @@ fn terminal(end: &RecordingEnd, code: ErrorCode, out: &mut BytesMut) -> Mark {
 
 /// Ends a session whose response isn't recorded.
 fn withdraw(out: &mut BytesMut) -> Mark {
-    terminal(&RecordingEnd::of(&Ending::Interrupted), ErrorCode::Interrupted, out)
+    terminal(
+        &RecordingEnd::of(&Ending::Interrupted),
+        ErrorCode::Interrupted,
+        out,
+    )
 }

@@ -1,4 +1,4 @@
-use std::{error::Error, pin::pin, task::Poll};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, request, response};
@@ -38,6 +38,11 @@ pub(super) struct StartRecording<'a> {
     pub(super) body: Bytes,
 }
 
+/// The most sessions of the same request that a start waits for in vain.
+const ROUNDS: u32 = 64;
+/// The pause after each of them: its id becomes free in a moment.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// The frames that a start wants: all.
 const ALL: Wanted = Wanted {
     after: None,
@@ -60,7 +65,10 @@ impl StartRecording<'_> {
         R::Data: Buf,
         R::Error: Into<BoxError>,
     {
-        loop {
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
             let is_taken = match self.used().await? {
                 UsedId::Free => false,
                 UsedId::Taken => true,
@@ -87,6 +95,12 @@ impl StartRecording<'_> {
                 return Ok(response);
             }
         }
+        Err(Refusal::new(
+            Problem::ServiceNotReady,
+            "too many requests under this id had a response that is not recorded; try again",
+        )
+        .retry_after(refusals::SOON)
+        .into())
     }
 
     /// Finds out what stands under the id.
@@ -135,7 +149,11 @@ impl StartRecording<'_> {
         session: &Session,
     ) -> Result<Option<Response<RecordBody<R>>>, Refusal> {
         match FoundHead::wait(session).await {
-            Ok(found) => self.reply.recording(session, found, None, ALL).await.map(Some),
+            Ok(found) => self
+                .reply
+                .recording(session, found, None, ALL)
+                .await
+                .map(Some),
             Err(HeadMissing::Withdrawn) => Ok(None),
             Err(HeadMissing::Refused(refusal)) => Err(refusal),
         }

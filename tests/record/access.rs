@@ -30,19 +30,18 @@ async fn of_owners() -> App {
 #[tokio::test]
 async fn strangers_find_nothing_and_what_is_absent_looks_the_same() {
     let app = of_owners().await;
-    let request = ask("Why?").with("x-session-id", id("mine")).with("x-user", "ann");
+    let request = ask("Why?")
+        .with("x-session-id", id("mine"))
+        .with("x-user", "ann");
     let (_starter, _said) = app.start(request).await;
     let stop = |id: &str| about("POST", id).with("x-session-abort", "1");
     let json = |id: &str| about("GET", id).with("accept", "application/json");
     let reconnect = |id: &str| about("POST", id).with("x-last-lsn", "0");
-    for request in [
-        &|id: &str| about("GET", id) as _,
-        &|id: &str| about("HEAD", id) as _,
-        &|id: &str| about("DELETE", id) as _,
-        &stop as &dyn Fn(&str) -> _,
-        &json,
-        &reconnect,
-    ] {
+    let read = |id: &str| about("GET", id);
+    let head = |id: &str| about("HEAD", id);
+    let delete = |id: &str| about("DELETE", id);
+    let all: [&dyn Fn(&str) -> _; 6] = [&read, &head, &delete, &stop, &json, &reconnect];
+    for request in all {
         let of = |name: &str| request(&id(name)).with("x-user", "bob");
         let mine = app.send(of("mine")).await.whole().await;
         let absent = app.send(of("absent")).await.whole().await;
@@ -50,7 +49,9 @@ async fn strangers_find_nothing_and_what_is_absent_looks_the_same() {
         assert_eq!(absent.status(), 404);
         assert_eq!(mine.bytes, absent.bytes);
     }
-    let own = app.send(about("GET", &id("mine")).with("x-user", "ann")).await;
+    let own = app
+        .send(about("GET", &id("mine")).with("x-user", "ann"))
+        .await;
     assert_eq!(own.status(), 200);
 }
 
@@ -69,7 +70,9 @@ struct Closed(Arc<Mutex<Vec<String>>>);
 impl Access for Closed {
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
         self.0.lock().unwrap().push(head.uri.path().to_owned());
-        let response = http::Response::builder().status(401).header("www-authenticate", "Bearer");
+        let response = http::Response::builder()
+            .status(401)
+            .header("www-authenticate", "Bearer");
         Box::pin(async move { Err(response.body("sign in".into()).unwrap()) })
     }
 
@@ -114,13 +117,27 @@ async fn chats_and_recordings_of_one_registry_are_absent_to_each_other() {
         router.nest_service("/chat", chat)
     })
     .await;
-    let (_recording, _said) = app.start(ask("Why?").with("x-session-id", id("recording"))).await;
+    let (_recording, _said) = app
+        .start(ask("Why?").with("x-session-id", id("recording")))
+        .await;
     let body = serde_json::json!({"messages": [{"role": "user", "content": "Hi"}]});
-    let chat = app.send(post("/chat", &body).with("x-session-id", id("chat"))).await;
+    let chat = app
+        .send(post("/chat", &body).with("x-session-id", id("chat")))
+        .await;
     assert!(chat.whole().await.clean);
-    assert_eq!(app.send(get(&format!("/chat/{}", id("chat")))).await.status(), 200);
+    assert_eq!(
+        app.send(get(&format!("/chat/{}", id("chat"))))
+            .await
+            .status(),
+        200
+    );
     assert_eq!(app.send(about("GET", &id("chat"))).await.status(), 404);
-    assert_eq!(app.send(get(&format!("/chat/{}", id("recording")))).await.status(), 404);
+    assert_eq!(
+        app.send(get(&format!("/chat/{}", id("recording"))))
+            .await
+            .status(),
+        404
+    );
     assert_eq!(app.send(about("GET", &id("recording"))).await.status(), 200);
     let stop = about("POST", &id("chat")).with("x-session-abort", "1");
     assert_eq!(app.send(stop).await.status(), 404);

@@ -21,11 +21,7 @@ use tokio::{
     task::JoinHandle,
 };
 use unbroken::{
-    BoxError,
-    access::AnyoneWithTheId,
-    record::RecordLayer,
-    session::Sessions,
-    store::Memory,
+    BoxError, access::AnyoneWithTheId, record::RecordLayer, session::Sessions, store::Memory,
 };
 
 use crate::client::{Answer, SOON, With as _, empty, send};
@@ -61,7 +57,10 @@ pub(crate) struct Said {
 }
 
 /// Responds with events by `Sse`, as an application does.
-async fn tell(State(calls): State<mpsc::UnboundedSender<Asked>>, request: axum::extract::Request) -> Response {
+async fn tell(
+    State(calls): State<mpsc::UnboundedSender<Asked>>,
+    request: axum::extract::Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let (respond, response) = oneshot::channel();
@@ -116,10 +115,7 @@ impl App {
         Self::serve(sessions, |router| router.layer(layer)).await
     }
 
-    pub(crate) async fn serve(
-        sessions: Sessions,
-        layered: impl FnOnce(Router) -> Router,
-    ) -> Self {
+    pub(crate) async fn serve(sessions: Sessions, layered: impl FnOnce(Router) -> Router) -> Self {
         let (router, asked) = router();
         let app = layered(router);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -237,7 +233,11 @@ pub(crate) fn frames(text: &str) -> Vec<(String, String)> {
     text.split_inclusive("\n\n")
         .filter_map(|event| {
             let of = |field: &str| event.lines().find_map(|line| line.strip_prefix(field));
-            Some((of("id: ")?.to_owned(), of("data: ")?.to_owned()))
+            let data = of("data:")?;
+            Some((
+                of("id: ")?.to_owned(),
+                data.strip_prefix(' ').unwrap_or(data).to_owned(),
+            ))
         })
         .collect()
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use unbroken::session::{Limits, Sessions};
+use unbroken::{
+    session::{Limits, Sessions},
+    store::Memory,
+};
 
 use crate::{
     app::{App, about, ask, data},
@@ -23,7 +26,9 @@ async fn an_error_of_the_body_cuts_every_reader_after_what_there_was() {
     let later = app.send(about("GET", &session)).await.whole().await;
     assert!(!later.clean);
     assert_eq!(later.text(), starter.text());
-    let outcome = app.send(about("GET", &session).with("accept", "application/json")).await;
+    let outcome = app
+        .send(about("GET", &session).with("accept", "application/json"))
+        .await;
     let outcome = outcome.whole().await;
     assert_eq!(outcome.header("content-type"), "application/json");
     let outcome = outcome.json();
@@ -55,7 +60,7 @@ async fn the_outcome_of_a_recording_is_told_as_json() {
 async fn a_frame_that_is_too_long_ends_the_recording() {
     let limits = Limits::default().event_bytes(256);
     let limited = || async {
-        let sessions = Sessions::builder(unbroken::store::Memory::new());
+        let sessions = Sessions::builder(Memory::new());
         App::with(sessions.limits(limits.clone()).build(), |layer| layer).await
     };
     // A record has one byte for its kind.
@@ -75,14 +80,38 @@ async fn a_frame_that_is_too_long_ends_the_recording() {
 #[tokio::test]
 async fn a_body_that_is_silent_for_too_long_ends() {
     let limits = Limits::default().idle(Duration::from_millis(50));
-    let sessions = Sessions::builder(unbroken::store::Memory::new()).limits(limits);
+    let sessions = Sessions::builder(Memory::new()).limits(limits);
     let app = App::with(sessions.build(), |layer| layer).await;
     let (starter, said) = app.start(ask("Why?")).await;
     let session = starter.id();
     assert!(!starter.whole().await.clean);
     said.dropped().await;
     let outcome = about("GET", &session).with("accept", "application/json");
-    assert_eq!(app.send(outcome).await.whole().await.json()["code"], "timeout");
+    assert_eq!(
+        app.send(outcome).await.whole().await.json()["code"],
+        "timeout"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_leaves_an_interrupted_recording() {
+    let store = Memory::new();
+    let (here, there) = (App::on(&store).await, App::on(&store).await);
+    let (mut starter, said) = here.start(ask("Why?")).await;
+    said.say("one");
+    starter.until("one").await;
+    let session = starter.id();
+    let reader = there.send(about("GET", &session)).await;
+    here.sessions.shutdown(Duration::ZERO).await;
+    assert!(!starter.whole().await.clean);
+    said.dropped().await;
+    let reader = reader.whole().await;
+    assert!(!reader.clean);
+    assert_eq!(data(reader.text()), ["one"]);
+    let outcome = about("GET", &session).with("accept", "application/json");
+    let outcome = there.send(outcome).await.whole().await.json();
+    assert_eq!(outcome["code"], "interrupted");
+    assert!(there.is_quiet().await, "the request isn't sent again");
 }
 
 #[tokio::test]

@@ -49,9 +49,8 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-type Events = StreamBody<
-    futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>,
->;
+type Events =
+    StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
 /// The response of an application, with trailers.
 fn events() -> Response<Events> {
@@ -77,7 +76,9 @@ async fn axum_mounts_it_around_a_router_its_routes_and_one_route() {
     let layer = || crate::app::layer(&Sessions::in_memory());
     let routers = [
         Router::new().route("/a", post(handler)).layer(layer()),
-        Router::new().route("/a", post(handler)).route_layer(layer()),
+        Router::new()
+            .route("/a", post(handler))
+            .route_layer(layer()),
         Router::new().route("/a", post(handler).layer(layer())),
         Router::new().nest_service("/a", layer().layer(post(handler))),
         Router::new().nest("/a", Router::new().route("/", post(handler)).layer(layer())),
@@ -119,15 +120,19 @@ async fn trailers_are_kept() {
         unbroken_hyper::serve(listener, service).await;
     }));
     let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let request = |method: &str| {
         let request = Request::builder().method(method).uri("http://test/");
         request.body(Full::<Bytes>::default()).unwrap()
     };
     let started = client.send_request(request("POST")).await.unwrap();
-    let session = started.headers()["x-session-id"].to_str().unwrap().to_owned();
+    let session = started.headers()["x-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     let again = request("GET").with("x-session-id", &session);
     let again = client.send_request(again).await.unwrap();
     for response in [started, again] {
@@ -135,14 +140,17 @@ async fn trailers_are_kept() {
         assert_eq!(whole.trailers().unwrap()["x-sum"], "2");
     }
     // Nothing but trailers and the end follow the last event.
-    let end = request("GET").with("x-session-id", &session).with("last-event-id", "4");
+    let end = request("GET")
+        .with("x-session-id", &session)
+        .with("last-event-id", "4");
     assert_eq!(client.send_request(end).await.unwrap().status(), 204);
 }
 
 #[tokio::test]
 async fn warp_is_wrapped_as_a_service() {
     let route = warp::path!("api" / "ask").and(warp::post()).map(|| {
-        let events = ["one", "two"].map(|word| Ok::<_, Infallible>(warp::sse::Event::default().data(word)));
+        let events =
+            ["one", "two"].map(|word| Ok::<_, Infallible>(warp::sse::Event::default().data(word)));
         warp::sse::reply(futures_util::stream::iter(events))
     });
     let page = warp::path!("page").map(|| "the page");

@@ -1,6 +1,9 @@
 //! What can be refused is refused before the handler is called.
 
-use unbroken::{session::{Limits, Sessions}, store::Memory};
+use unbroken::{
+    session::{Limits, Sessions},
+    store::Memory,
+};
 
 use crate::{
     app::{App, about, ask, id},

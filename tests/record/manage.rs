@@ -16,7 +16,11 @@ async fn a_stop_drops_the_body_and_cuts_the_readers() {
     let session = starter.id();
     let stop = || about("POST", &session).with("x-session-abort", "1");
     let stopped = app.send(stop()).await.whole().await;
-    assert!(matches!(stopped.status(), 200 | 202), "{}", stopped.status());
+    assert!(
+        matches!(stopped.status(), 200 | 202),
+        "{}",
+        stopped.status()
+    );
     assert_eq!(stopped.json()["id"], session);
     said.dropped().await;
     let starter = starter.whole().await;
@@ -24,7 +28,10 @@ async fn a_stop_drops_the_body_and_cuts_the_readers() {
     assert!(starter.text().ends_with("data: one\n\n"));
     assert_eq!(app.send(stop()).await.status(), 200, "it had ended");
     let outcome = about("GET", &session).with("accept", "application/json");
-    assert_eq!(app.send(outcome).await.whole().await.json()["status"], "aborted");
+    assert_eq!(
+        app.send(outcome).await.whole().await.json()["status"],
+        "aborted"
+    );
     assert!(app.is_quiet().await);
 }
 
@@ -54,13 +61,20 @@ async fn a_deleted_session_is_gone_and_its_id_stays_used() {
     let app = App::new().await;
     let request = || ask("Why?").with("x-session-id", id("deleted"));
     let (starter, said) = app.start(request()).await;
-    let deleted = app.send(about("DELETE", &id("deleted"))).await.whole().await;
+    let deleted = app
+        .send(about("DELETE", &id("deleted")))
+        .await
+        .whole()
+        .await;
     assert_eq!(deleted.status(), 204);
     assert!(deleted.bytes.is_empty());
     said.dropped().await;
     assert!(!starter.whole().await.clean);
     assert_eq!(app.send(about("GET", &id("deleted"))).await.status(), 410);
     assert_eq!(app.send(request()).await.status(), 410);
-    assert_eq!(app.send(about("DELETE", &id("deleted"))).await.status(), 204);
+    assert_eq!(
+        app.send(about("DELETE", &id("deleted"))).await.status(),
+        204
+    );
     assert!(app.is_quiet().await);
 }

@@ -27,7 +27,11 @@ async fn a_response_that_is_no_success_passes_and_the_id_is_free_again() {
     let app = App::new().await;
     let request = || ask("Why?").with("x-session-id", id("busy"));
     let answer = app.send_later(request());
-    let busy = (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], "later");
+    let busy = (
+        StatusCode::TOO_MANY_REQUESTS,
+        [(header::RETRY_AFTER, "7")],
+        "later",
+    );
     app.asked().await.respond(busy);
     let answer = answer.await.unwrap().whole().await;
     assert_eq!(answer.status(), 429);
@@ -36,7 +40,9 @@ async fn a_response_that_is_no_success_passes_and_the_id_is_free_again() {
     assert!(!answer.head.headers.contains_key("x-session-id"));
     assert_eq!(app.send(about("GET", &id("busy"))).await.status(), 404);
     // Another request may have the id.
-    let (answer, said) = app.start(ask("Who?").with("x-session-id", id("busy"))).await;
+    let (answer, said) = app
+        .start(ask("Who?").with("x-session-id", id("busy")))
+        .await;
     said.say("one");
     drop(said);
     assert_eq!(data(answer.whole().await.text()), ["one"]);
@@ -46,7 +52,9 @@ async fn a_response_that_is_no_success_passes_and_the_id_is_free_again() {
 async fn a_response_of_another_type_passes() {
     let app = App::new().await;
     let answer = app.send_later(ask("Why?"));
-    app.asked().await.respond(([(header::CONTENT_TYPE, "application/json")], "{}"));
+    app.asked()
+        .await
+        .respond(([(header::CONTENT_TYPE, "application/json")], "{}"));
     let answer = answer.await.unwrap().whole().await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.text(), "{}");

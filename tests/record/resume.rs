@@ -18,7 +18,9 @@ async fn a_stream_that_is_cut_is_resumed_without_a_gap() {
     drop(answer); // the connection is lost
     said.say("three");
     let last = &seen.last().unwrap().0;
-    let resumed = app.send(about("GET", &id("cut")).with("last-event-id", last)).await;
+    let resumed = app
+        .send(about("GET", &id("cut")).with("last-event-id", last))
+        .await;
     assert_eq!(resumed.status(), 200);
     assert_eq!(resumed.header("content-type"), "text/event-stream");
     said.say("four");
@@ -72,7 +74,11 @@ async fn an_event_source_stops_at_the_end() {
     let (last, _) = frames(whole.text()).pop().unwrap();
     for method in ["GET", "HEAD", "POST"] {
         let request = about(method, whole.header("x-session-id"));
-        let end = app.send(request.with("last-event-id", &last)).await.whole().await;
+        let end = app
+            .send(request.with("last-event-id", &last))
+            .await
+            .whole()
+            .await;
         assert_eq!(end.status(), 204, "{method}");
         assert_eq!(end.header("x-session-status"), "complete");
         assert!(end.bytes.is_empty());
@@ -119,7 +125,11 @@ async fn head_is_get_without_the_body() {
     drop(said);
     let session = starter.id();
     drop(starter.whole().await);
-    let head = app.send(about("HEAD", &session).with("x-last-lsn", "0")).await.whole().await;
+    let head = app
+        .send(about("HEAD", &session).with("x-last-lsn", "0"))
+        .await
+        .whole()
+        .await;
     // Nothing but its end follows.
     assert_eq!(head.status(), 204);
     assert!(head.bytes.is_empty() && head.clean);
@@ -143,7 +153,11 @@ async fn lines_and_bytes_are_resumed_by_lsn() {
         said.bytes("{\"a\":");
         drop(said);
         let whole = answer.whole().await;
-        assert_eq!(whole.text(), "{\"a\":1}\n{\"a\":2}\n{\"a\":", "{content_type}");
+        assert_eq!(
+            whole.text(),
+            "{\"a\":1}\n{\"a\":2}\n{\"a\":",
+            "{content_type}"
+        );
         let uri = format!("/ask?sessionId={}&after=3", whole.header("x-session-id"));
         let rest = app.send(empty("GET", &uri)).await.whole().await;
         assert_eq!(rest.header("content-type"), content_type);
@@ -159,7 +173,8 @@ async fn a_cursor_past_the_end_is_refused() {
     said.say("one");
     drop(said);
     let whole = answer.whole().await;
-    let at = |cursor: &str| about("GET", whole.header("x-session-id")).with("last-event-id", cursor);
+    let at =
+        |cursor: &str| about("GET", whole.header("x-session-id")).with("last-event-id", cursor);
     assert_eq!(app.send(at("99")).await.status(), 400);
     assert_eq!(app.send(at("nonsense")).await.status(), 400);
     assert_eq!(app.send(at("3.0000000")).await.status(), 409);
@@ -168,7 +183,10 @@ async fn a_cursor_past_the_end_is_refused() {
 
 #[tokio::test]
 async fn the_location_is_known_where_the_mount_is() {
-    let app = App::with(unbroken::Sessions::in_memory(), |layer| layer.public_path("/api")).await;
+    let app = App::with(unbroken::Sessions::in_memory(), |layer| {
+        layer.public_path("/api")
+    })
+    .await;
     let (answer, _said) = app.start(ask("Why?")).await;
     let location = format!("/api/ask?sessionId={}", answer.id());
     assert_eq!(answer.header("content-location"), location);

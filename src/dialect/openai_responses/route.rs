@@ -21,7 +21,6 @@ const ROOT: &str = "POST, OPTIONS";
 const RESPONSE: &str = "GET, HEAD, DELETE, OPTIONS";
 const CANCEL: &str = "POST, OPTIONS";
 
-
 /// The prefix of response ids.
 const PREFIX: &str = "resp_";
 
