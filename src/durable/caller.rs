@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The client of one request to a durable layer.
-pub(super) type Caller = exchange::Caller<LayerConfig>;
+pub(super) type Caller = exchange::LayerCaller<LayerConfig>;
 
 impl CallerOptions for LayerConfig {
     fn sessions(&self) -> &FormatSessions {

@@ -29,7 +29,7 @@ pub(crate) trait CallerOptions {
 /// The client of one request: its owner, and the sessions as the access policy opens them to it.
 ///
 /// A session that the policy closes is refused as if it were absent.
-pub(crate) struct Caller<C> {
+pub(crate) struct LayerCaller<C> {
     pub(crate) config: Arc<C>,
     pub(crate) owner: Option<Owner>,
     /// True if the policy knows who the caller is. The address of a peer tells nothing.
@@ -46,7 +46,7 @@ pub(crate) enum UsedId {
     Taken,
 }
 
-impl<C: CallerOptions> Caller<C> {
+impl<C: CallerOptions> LayerCaller<C> {
     /// Creates the caller of a request that comes from `owner`, `peer` if that is no more than an address.
     pub(crate) const fn new(
         config: Arc<C>,

@@ -10,7 +10,7 @@ mod request_body;
 mod session_stream;
 
 pub(crate) use self::{
-    caller::{Caller, CallerOptions, LOCATED_WITHIN, UsedId},
+    caller::{CallerOptions, LOCATED_WITHIN, LayerCaller, UsedId},
     readiness::ready,
     request_body::IncomingBody,
     session_stream::{FLUSH, SessionStream},

@@ -18,13 +18,13 @@ use crate::{
     BoxError,
     access::{Action, NamedByPeer, SessionRef},
     dialect::{Refusal, hash, query_without},
-    exchange::{Caller, IncomingBody, refusals},
+    exchange::{IncomingBody, LayerCaller, refusals},
     log::{Digest, SessionId},
     store::AbortRequest,
 };
 
 /// The client of one request to a recording layer.
-pub(super) type RecordCaller = Caller<RecordConfig>;
+pub(super) type RecordCaller = LayerCaller<RecordConfig>;
 
 /// The reason why a request has no response of a recording.
 pub(super) enum Declined<E> {

@@ -55,7 +55,8 @@ impl FoundHead {
 impl From<ReadError> for HeadMissing {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotFound => Self::Withdrawn,
+            // Another session may have the id by now.
+            ReadError::NotFound | ReadError::Rewound { .. } => Self::Withdrawn,
             error => Self::Refused(refusals::read(&error, Position::START)),
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Serialize)]
-struct SessionDocument<'a> {
+struct RecordingDocument<'a> {
     id: &'a str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +165,7 @@ impl RecordReply {
         error: Option<ErrorCode>,
         message: Option<&str>,
     ) -> Response<RecordBody<R>> {
-        let document = SessionDocument {
+        let document = RecordingDocument {
             id: id.as_str(),
             status: status.as_str(),
             code: error,
