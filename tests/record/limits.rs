@@ -1,5 +1,11 @@
 //! What can be refused is refused before the handler is called.
 
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use unbroken::{
     session::{Limits, Sessions},
     store::Memory,
@@ -19,6 +25,22 @@ async fn a_request_over_the_limit_is_refused() {
     assert!(app.is_quiet().await);
     let (answer, _said) = app.start(ask(&"x".repeat(10))).await;
     assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_slow_is_refused() {
+    let app = App::with(Sessions::in_memory(), |layer| {
+        layer.body_timeout(Duration::from_millis(50))
+    })
+    .await;
+    let mut slow = TcpStream::connect(app.addr).await.unwrap();
+    let head =
+        b"POST /ask HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf";
+    slow.write_all(head).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert!(app.is_quiet().await);
 }
 
 #[tokio::test]

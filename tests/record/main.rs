@@ -11,4 +11,5 @@ mod limits;
 mod manage;
 mod passing;
 mod resume;
+mod service;
 mod waiting;
