@@ -52,7 +52,7 @@
 //! | to | see |
 //! |---|---|
 //! | mount a chat in a framework | [`durable`], and the crates [`unbroken-axum`], [`unbroken-warp`], [`unbroken-hyper`] |
-//! | make an existing route durable | [`RecordLayer`](record::RecordLayer) |
+//! | make an existing route durable | [`RecordLayer`] |
 //! | limit what sessions may cost | [`session::Limits`] with [`SessionsBuilder::limits`](session::SessionsBuilder::limits), [`DurableLayer::max_body`], and `ServerLimits` of [`unbroken-hyper`] |
 //! | authorise clients | [`access`] |
 //! | resume from a client's cursor | [`dialect::native`]; in a handler of the application's own [`durable::Reply`] |

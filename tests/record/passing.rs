@@ -92,6 +92,9 @@ async fn a_compressed_response_is_refused() {
         let head = [
             (header::CONTENT_TYPE, "text/event-stream"),
             (header::CONTENT_ENCODING, encoding),
+            (header::CONTENT_LENGTH, "9"),
+            (header::CONNECTION, "x-hop"),
+            (header::HeaderName::from_static("x-hop"), "1"),
         ];
         (head, Body::from("data: x\n\n")).into_response()
     };
@@ -102,5 +105,15 @@ async fn a_compressed_response_is_refused() {
     assert_eq!(answer.json()["type"], "urn:unbroken:encoded");
     let answer = app.send_later(ask("Why?"));
     app.asked().await.respond(respond("identity"));
-    assert_eq!(answer.await.unwrap().status(), 200);
+    let answer = answer.await.unwrap().whole().await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(data(answer.text()), ["x"]);
+    assert!(
+        !answer.head.headers.contains_key("content-length"),
+        "ids make it longer"
+    );
+    assert!(
+        !answer.head.headers.contains_key("x-hop"),
+        "the connection names it"
+    );
 }
