@@ -183,6 +183,7 @@ pub mod durable;
 pub mod headers;
 pub mod log;
 pub mod provider;
+pub mod record;
 pub mod session;
 pub mod store;
 
