@@ -1,6 +1,6 @@
 /// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FrameKind {
+pub(in crate::record) enum FrameKind {
     /// Lines with a field `data`, `event` or `retry`, to and including their empty line. Empty lines may stand before
     /// them, or the LF of the CR that ended the frame before.
     Event,

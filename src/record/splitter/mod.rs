@@ -1,7 +1,8 @@
 //! Splits a body into frames. No I/O and no clock.
 
+mod body_frame;
+mod event_lines;
 mod events;
-mod frame;
 mod frame_kind;
 mod line_start;
 mod opening;
@@ -10,11 +11,16 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+pub(super) use self::{
+    body_frame::BodyFrame,
+    event_lines::{LineKind, lines},
+    frame_kind::FrameKind,
+    opening::BYTE_ORDER_MARK,
+};
 use self::{
     events::EventScanner,
-    opening::{MARK, Opening, Verdict},
+    opening::{OpeningVerdict, StreamOpening},
 };
-pub(crate) use self::{frame::Frame, frame_kind::FrameKind};
 use super::Framing;
 
 /// A splitter of one body into frames.
@@ -22,7 +28,7 @@ use super::Framing;
 /// Frames depend on the body only, not on its chunks; opaque ones are the chunks, as they come. A frame that lies in one
 /// chunk isn't copied. Each byte is looked at once.
 #[derive(Debug)]
-pub(crate) struct Splitter {
+pub(super) struct Splitter {
     max: usize,
     mode: Mode,
     // The front of the frame, from chunks before.
@@ -34,13 +40,13 @@ pub(crate) struct Splitter {
 /// The error of a frame that is longer than the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event or a line of the body has more than {max} bytes")]
-pub(crate) struct FrameTooLong {
+pub(super) struct FrameTooLong {
     max: usize,
 }
 
 #[derive(Debug)]
 enum Mode {
-    Opening(Opening),
+    Opening(StreamOpening),
     Events(EventScanner),
     Lines,
     Opaque,
@@ -48,11 +54,11 @@ enum Mode {
 
 impl Splitter {
     /// Creates a splitter whose frames have at most `max` bytes, and at least one.
-    pub(crate) fn new(framing: Framing, max: usize) -> Self {
+    pub(super) fn new(framing: Framing, max: usize) -> Self {
         Self {
             max: max.max(1),
             mode: match framing {
-                Framing::Events => Mode::Opening(Opening::default()),
+                Framing::Events => Mode::Opening(StreamOpening::default()),
                 Framing::Lines => Mode::Lines,
                 Framing::Bytes => Mode::Opaque,
             },
@@ -63,13 +69,13 @@ impl Splitter {
     }
 
     /// Takes the next chunk of the body, once [`next_frame`](Self::next_frame) has returned `None`.
-    pub(crate) fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "there are frames left");
         self.chunk = chunk;
     }
 
     /// Ends the body. The last frame follows.
-    pub(crate) fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.finished = true;
     }
 
@@ -78,7 +84,7 @@ impl Splitter {
     /// # Errors
     ///
     /// If it is too long. There is no frame after that.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, FrameTooLong> {
+    pub(super) fn next_frame(&mut self) -> Result<Option<BodyFrame>, FrameTooLong> {
         while !self.chunk.is_empty() {
             if let Mode::Opening(_) = self.mode {
                 if let Some(mark) = self.open() {
@@ -94,7 +100,7 @@ impl Splitter {
                 };
                 let (len, kind) = part.ok_or(FrameTooLong { max: self.max })?;
                 let bytes = self.held.split_to(len).freeze();
-                return Ok(Some(Frame { kind, bytes }));
+                return Ok(Some(BodyFrame { kind, bytes }));
             }
             let bytes = &self.chunk[..room.min(self.chunk.len())];
             let end = match &mut self.mode {
@@ -116,14 +122,14 @@ impl Splitter {
     }
 
     /// Looks whether the body is an event stream, and returns its byte order mark if it is.
-    fn open(&mut self) -> Option<Frame> {
+    fn open(&mut self) -> Option<BodyFrame> {
         let Mode::Opening(opening) = &mut self.mode else {
             return None;
         };
         let mut room = self.max - self.held.len();
         let verdict = self.chunk.iter().find_map(|&byte| {
             let Some(left) = room.checked_sub(1) else {
-                return Some(Verdict::Opaque);
+                return Some(OpeningVerdict::Opaque);
             };
             room = left;
             opening.push(byte)
@@ -137,11 +143,11 @@ impl Splitter {
             self.chunk = mem::take(&mut self.held).freeze();
         }
         match verdict {
-            Verdict::Events { mark } => {
+            OpeningVerdict::Events { mark } => {
                 self.mode = Mode::Events(EventScanner::default());
-                mark.then(|| self.take(MARK.len(), FrameKind::NoEvent))
+                mark.then(|| self.take(BYTE_ORDER_MARK.len(), FrameKind::NoEvent))
             }
-            Verdict::Opaque => {
+            OpeningVerdict::Opaque => {
                 self.mode = Mode::Opaque;
                 None
             }
@@ -149,7 +155,7 @@ impl Splitter {
     }
 
     /// Takes what is held and so many bytes of the chunk.
-    fn take(&mut self, len: usize, kind: FrameKind) -> Frame {
+    fn take(&mut self, len: usize, kind: FrameKind) -> BodyFrame {
         let bytes = if self.held.is_empty() {
             self.chunk.split_to(len)
         } else {
@@ -157,10 +163,10 @@ impl Splitter {
             self.chunk.advance(len);
             mem::take(&mut self.held).freeze()
         };
-        Frame { kind, bytes }
+        BodyFrame { kind, bytes }
     }
 
-    fn rest(&mut self) -> Option<Frame> {
+    fn rest(&mut self) -> Option<BodyFrame> {
         if !self.finished || self.held.is_empty() {
             return None;
         }
@@ -175,5 +181,7 @@ impl Splitter {
     }
 }
 
+#[cfg(test)]
+pub(super) mod bodies;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use super::line_start::LineStart;
 ///
 /// Servers give this type to raw text too, and their clients read it as raw text. It must come at once and unchanged.
 #[derive(Debug, Default)]
-pub(super) struct Opening {
+pub(super) struct StreamOpening {
     seen: usize,
     mark: bool,
     line: LineStart,
@@ -13,7 +13,7 @@ pub(super) struct Opening {
 
 /// The nature of a body that says to be an event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum OpeningVerdict {
     Events {
         /// The body begins with a byte order mark.
         mark: bool,
@@ -22,20 +22,20 @@ pub(super) enum Verdict {
 }
 
 /// UTF-8's byte order mark.
-pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
+pub(in crate::record) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-impl Opening {
+impl StreamOpening {
     /// Takes the next byte. `None` if the body may still be both.
-    pub(super) fn push(&mut self, byte: u8) -> Option<Verdict> {
+    pub(super) fn push(&mut self, byte: u8) -> Option<OpeningVerdict> {
         let at = self.seen;
         self.seen += 1;
-        if at < MARK.len() && (at == 0 || self.mark) {
-            self.mark = byte == MARK[at];
+        if at < BYTE_ORDER_MARK.len() && (at == 0 || self.mark) {
+            self.mark = byte == BYTE_ORDER_MARK[at];
             if self.mark {
                 return None;
             }
             if at > 0 {
-                return Some(Verdict::Opaque);
+                return Some(OpeningVerdict::Opaque);
             }
         }
         let start = if matches!(byte, b'\r' | b'\n') {
@@ -46,14 +46,16 @@ impl Opening {
         };
         match start {
             LineStart::Empty | LineStart::Name { .. } => None,
-            LineStart::Field(_) | LineStart::Comment => Some(Verdict::Events { mark: self.mark }),
-            LineStart::Other => Some(Verdict::Opaque),
+            LineStart::Field(_) | LineStart::Comment => {
+                Some(OpeningVerdict::Events { mark: self.mark })
+            }
+            LineStart::Other => Some(OpeningVerdict::Opaque),
         }
     }
 
     /// Returns true if there was nothing but empty lines and perhaps a byte order mark.
     pub(super) fn is_blank(&self) -> bool {
-        let part_of_mark = self.mark && self.seen < MARK.len();
+        let part_of_mark = self.mark && self.seen < BYTE_ORDER_MARK.len();
         self.line == LineStart::Empty && !part_of_mark
     }
 }
@@ -63,21 +65,21 @@ mod tests {
     use super::*;
 
     /// Returns the verdict, and the number of bytes that it took.
-    fn verdict(body: &[u8]) -> Option<(Verdict, usize)> {
-        let mut opening = Opening::default();
+    fn verdict(body: &[u8]) -> Option<(OpeningVerdict, usize)> {
+        let mut opening = StreamOpening::default();
         let found = body.iter().position(|&byte| {
             // A second call would be one too many.
-            matches!(opening.push(byte), Some(Verdict::Events { .. }))
+            matches!(opening.push(byte), Some(OpeningVerdict::Events { .. }))
         });
         if let Some(at) = found {
-            let mark = body.starts_with(MARK);
-            return Some((Verdict::Events { mark }, at + 1));
+            let mark = body.starts_with(BYTE_ORDER_MARK);
+            return Some((OpeningVerdict::Events { mark }, at + 1));
         }
-        let mut opening = Opening::default();
+        let mut opening = StreamOpening::default();
         let at = body
             .iter()
-            .position(|&byte| opening.push(byte) == Some(Verdict::Opaque))?;
-        Some((Verdict::Opaque, at + 1))
+            .position(|&byte| opening.push(byte) == Some(OpeningVerdict::Opaque))?;
+        Some((OpeningVerdict::Opaque, at + 1))
     }
 
     #[test]
@@ -91,7 +93,7 @@ mod tests {
             ("\u{feff}\n:", 5),
         ] {
             let mark = body.starts_with('\u{feff}');
-            let expected = Some((Verdict::Events { mark }, bytes));
+            let expected = Some((OpeningVerdict::Events { mark }, bytes));
             assert_eq!(verdict(body.as_bytes()), expected, "{body:?}");
         }
     }
@@ -109,7 +111,11 @@ mod tests {
             (b"\xef\xbb\xbf\xef\xbb\xbfdata:", 4),
             (b"\n\xef\xbb\xbfdata:", 2),
         ] {
-            assert_eq!(verdict(body), Some((Verdict::Opaque, bytes)), "{body:?}");
+            assert_eq!(
+                verdict(body),
+                Some((OpeningVerdict::Opaque, bytes)),
+                "{body:?}"
+            );
         }
     }
 
@@ -123,12 +129,12 @@ mod tests {
             ("data", false),
             ("\ni", false),
         ] {
-            let mut opening = Opening::default();
+            let mut opening = StreamOpening::default();
             assert!(body.bytes().all(|byte| opening.push(byte).is_none()));
             assert_eq!(opening.is_blank(), blank, "{body:?}");
         }
-        let mut opening = Opening::default();
-        assert_eq!(opening.push(MARK[0]), None);
+        let mut opening = StreamOpening::default();
+        assert_eq!(opening.push(BYTE_ORDER_MARK[0]), None);
         assert!(!opening.is_blank());
     }
 }

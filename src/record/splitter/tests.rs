@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+
+use super::bodies::{body, event_stream};
 use super::*;
 
 fn drain(splitter: &mut Splitter, found: &mut Vec<(FrameKind, String)>) -> bool {
@@ -200,7 +203,7 @@ fn invalid_utf_8_is_framed_as_a_browser_reads_it() {
         (FrameKind::NoEvent, &body[19..]),
     ] {
         let bytes = Bytes::copy_from_slice(bytes);
-        assert_eq!(splitter.next_frame(), Ok(Some(Frame { kind, bytes })));
+        assert_eq!(splitter.next_frame(), Ok(Some(BodyFrame { kind, bytes })));
     }
 }
 
@@ -305,5 +308,75 @@ fn a_frame_in_one_chunk_is_not_copied() {
             at = at.wrapping_add(frame.bytes.len());
         }
         assert_eq!(at, chunk.as_ptr_range().end);
+    }
+}
+
+#[test]
+fn a_frame_in_chunks_of_one_byte_is_scanned_once() {
+    const LEN: usize = 1 << 20;
+    // Scanned anew with each byte, this would take hours.
+    for (framing, body) in [
+        (Framing::Events, format!("data: {}\n\n", "x".repeat(LEN))),
+        (Framing::Events, "data: x\n".repeat(LEN / 8) + "\n"),
+        (Framing::Events, "\n".repeat(LEN) + "data: x\n\n"),
+        (Framing::Lines, "x".repeat(LEN) + "\n"),
+    ] {
+        let (found, fits) = split(framing, &body, 1, 2 * LEN);
+        assert!(fits);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1, body);
+    }
+}
+
+/// Returns the frames of a body in chunks that end at these places, and true if none was too long.
+fn split_at(framing: Framing, body: &[u8], ends: &[usize], max: usize) -> (Vec<BodyFrame>, bool) {
+    let mut ends: Vec<_> = ends.iter().map(|end| end % (body.len() + 1)).collect();
+    ends.push(body.len());
+    ends.sort_unstable();
+    let (mut splitter, mut frames, mut from) = (Splitter::new(framing, max), Vec::new(), 0);
+    for end in ends {
+        splitter.push(Bytes::copy_from_slice(&body[from..end]));
+        from = end;
+        loop {
+            match splitter.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(FrameTooLong { .. }) => return (frames, false),
+            }
+        }
+    }
+    splitter.finish();
+    while let Some(frame) = splitter.next_frame().expect("there are no more bytes") {
+        frames.push(frame);
+    }
+    (frames, true)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn frames_are_the_body_and_depend_on_the_body_alone(
+        body in prop_oneof![body(), event_stream()],
+        framing in prop::sample::select(vec![Framing::Events, Framing::Lines, Framing::Bytes]),
+        ends in prop::collection::vec(0_usize..1000, 0..20),
+        max in prop::sample::select(vec![12, 50, 200, 10_000]),
+    ) {
+        let (frames, fits) = split_at(framing, &body, &ends, max);
+        let together: Vec<u8> = frames.iter().flat_map(|it| it.bytes.to_vec()).collect();
+        if fits {
+            prop_assert_eq!(&together, &body);
+        } else {
+            prop_assert!(body.starts_with(&together) && body.len() > together.len() + max);
+        }
+        prop_assert!(frames.iter().all(|it| (1..=max).contains(&it.bytes.len())));
+        let (whole, whole_fits) = split_at(framing, &body, &[], max);
+        prop_assert_eq!(fits, whole_fits);
+        let opaque = |it: &BodyFrame| it.kind == FrameKind::Opaque;
+        if whole.iter().any(opaque) {
+            prop_assert!(frames.iter().all(opaque));
+        } else {
+            prop_assert_eq!(frames, whole);
+        }
     }
 }

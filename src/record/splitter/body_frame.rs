@@ -4,8 +4,8 @@ use super::FrameKind;
 
 /// A frame of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) kind: FrameKind,
+pub(in crate::record) struct BodyFrame {
+    pub(in crate::record) kind: FrameKind,
     /// The bytes as they came, at least one.
-    pub(crate) bytes: Bytes,
+    pub(in crate::record) bytes: Bytes,
 }
