@@ -1,4 +1,4 @@
-use super::{record, recorded_head::RecordedHead, recording_end::RecordingEnd};
+use super::{recorded_head::RecordedHead, recording_end::RecordingEnd, records};
 use crate::{
     dialect::{Problem, Refusal},
     exchange::refusals,
@@ -37,7 +37,7 @@ impl FoundHead {
                 return Err(HeadMissing::Refused(corrupt()));
             };
             for record in batch.chunk().records() {
-                if record::is_begin(record.bytes) {
+                if records::is_begin(record.bytes) {
                     continue;
                 }
                 if let Some(head) = RecordedHead::read(record.bytes) {

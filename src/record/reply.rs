@@ -219,7 +219,7 @@ async fn is_over(session: &Session, after: Position, reader: &mut Reader) -> Res
         if batch
             .chunk()
             .records()
-            .any(|record| super::record::is_frame(record.bytes))
+            .any(|record| super::records::is_frame(record.bytes))
         {
             return Ok(false);
         }

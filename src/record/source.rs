@@ -16,9 +16,9 @@ use tower_service::Service;
 use super::{
     config::RecordConfig,
     inner_body::InnerBody,
-    record::{write_frame, write_trailers},
     recorded_head::RecordedHead,
     recording_end::RecordingEnd,
+    records::{write_frame, write_trailers},
     splitter::Splitter,
 };
 use crate::{

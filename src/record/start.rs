@@ -11,7 +11,7 @@ use super::{
     exchange::{Declined, RecordCaller},
     found_head::{FoundHead, HeadMissing},
     inner_body::InnerBody,
-    record,
+    records,
     reply::{RecordReply, Wanted},
     source::{InnerAnswer, RecordSource},
 };
@@ -179,7 +179,7 @@ impl StartRecording<'_> {
         let request = Request::from_parts(self.head.clone(), InnerBody::read(self.body.clone()));
         let (source, answered) = RecordSource::new(caller.config.clone(), service, request);
         let name = caller.config.service.clone();
-        let spec = SessionSpec::new(self.id.clone(), name, self.digest, record::begin())
+        let spec = SessionSpec::new(self.id.clone(), name, self.digest, records::begin())
             .owner(caller.owner.clone());
         let started = match caller.sessions().start(permit, spec, source).await {
             Ok(started) => started,
