@@ -20,8 +20,8 @@ const COMMENT: &[u8] = b":\n";
 /// Lines and opaque bytes are as they came. Each event gets a line `id` with its cursor in front, in place of its own. An
 /// event source that was cut hands the cursor of the last whole event back.
 ///
-/// Nothing else may end in an empty line. Some clients take an empty line for an event once they know an id (httpx-sse,
-/// the SDKs of OpenAI); by the standard, one at the beginning of a body makes an event source forget the cursor. So empty
+/// Nothing else may end in an empty line. Some clients take an empty line for an event once they know an id (OpenAI's
+/// Python SDK does); by the standard, one at the beginning of a body makes an event source forget the cursor. So empty
 /// lines between events and after comments are left out, and a heartbeat is a comment without one.
 #[derive(Debug)]
 pub(super) struct FrameEncoder {
