@@ -20,12 +20,12 @@ const COMMENT: &[u8] = b":\n";
 /// Lines and opaque bytes are as they came. Each event gets a line `id` with its cursor in front, in place of its own. An
 /// event source that was cut hands the cursor of the last whole event back.
 ///
-/// Nothing else may end in an empty line. Some clients take an empty line for an event once they know an id (httpx-sse,
-/// the SDKs of OpenAI); by the standard, one at the beginning of a body makes an event source forget the cursor. So empty
+/// Nothing else may end in an empty line. Some clients take an empty line for an event once they know an id (OpenAI's
+/// Python SDK does); by the standard, one at the beginning of a body makes an event source forget the cursor. So empty
 /// lines between events and after comments are left out, and a heartbeat is a comment without one.
 #[derive(Debug)]
 pub(super) struct FrameEncoder {
-    content_type: &'static str,
+    framing: Framing,
     // A comment may come next.
     between_events: bool,
     trailers: Option<HeaderMap>,
@@ -35,11 +35,7 @@ impl FrameEncoder {
     /// Creates the encoder for a reader from the beginning.
     pub(super) const fn new(framing: Framing) -> Self {
         Self {
-            content_type: match framing {
-                Framing::Events => "text/event-stream",
-                Framing::Lines => "application/x-ndjson",
-                Framing::Bytes => "application/octet-stream",
-            },
+            framing,
             between_events: false,
             trailers: None,
         }
@@ -47,7 +43,7 @@ impl FrameEncoder {
 
     /// Makes it the encoder for a reader after this cursor. A tag shows that the reader has received an event.
     pub(super) const fn after(mut self, cursor: Position) -> Self {
-        self.between_events = cursor.tag.is_some();
+        self.between_events = matches!(self.framing, Framing::Events) && cursor.tag.is_some();
         self
     }
 
@@ -76,7 +72,11 @@ impl FrameEncoder {
 
 impl Encoder for FrameEncoder {
     fn content_type(&self) -> &'static str {
-        self.content_type
+        match self.framing {
+            Framing::Events => "text/event-stream",
+            Framing::Lines => "application/x-ndjson",
+            Framing::Bytes => "application/octet-stream",
+        }
     }
 
     fn skip(&mut self, records: &Chunk) {
