@@ -84,6 +84,10 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
         ..
     } = *writing;
     let permit = writer.into_permit();
+    if matches!(end, WriterEnd::Withdrawn) {
+        // First, so that a start that follows finds the id free.
+        shared.forget(entry);
+    }
     entry.clear_owned();
     // A shutdown waits for the permits: until a lease is given back, or a hook is counted.
     let next = match end {
@@ -98,6 +102,11 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
             None
         }
         WriterEnd::Fenced => Some(FeedRole::Follow),
+        WriterEnd::Withdrawn => {
+            tracing::debug!("a session was withdrawn");
+            entry.log.fail(ReadError::NotFound);
+            None
+        }
         WriterEnd::Gone(error) => {
             entry.log.fail(error.into());
             None

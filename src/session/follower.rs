@@ -44,6 +44,11 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
     let mut place: Option<Permit> = None;
     loop {
         retry.ready().await;
+        if !shared.has_entry(entry) {
+            // The store did not have the session. It may have another one under its id.
+            entry.log.fail(ReadError::NotFound);
+            return FollowEnd::Over;
+        }
         let mut asked = Instant::now();
         match step(shared, entry, &mut pause, &mut asked).await {
             Ok(FollowStep::Sealed) => return FollowEnd::Over,

@@ -215,6 +215,21 @@ impl Registry {
         true
     }
 
+    /// Removes an entry whose session the store doesn't have. Its clients keep it; the next start or attach makes a new one.
+    pub(super) fn forget(&self, entry: &Arc<SessionEntry>) {
+        let mut entries = self.lock();
+        let current = entries.by_id.get(&entry.id);
+        if current.is_some_and(|it| Arc::ptr_eq(it, entry)) {
+            entries.by_id.remove(&entry.id);
+        }
+    }
+
+    /// Returns true unless the entry was [forgotten](Self::forget) or has made way for another one.
+    pub(super) fn has_entry(&self, entry: &Arc<SessionEntry>) -> bool {
+        let current = self.entry(&entry.id);
+        current.is_some_and(|it| Arc::ptr_eq(&it, entry))
+    }
+
     /// Takes the released sessions that are due for deletion.
     pub(super) fn take_released(&self) -> Vec<(SessionId, Release)> {
         let mut entries = self.lock();

@@ -202,8 +202,29 @@ impl Sessions {
             format: format.number(),
             outbox: spec.outbox.map(|keep| keep.min(LONGEST)),
         });
-        let (client, new) = self.shared.enter_or_insert(&spec.id);
-        let created = if new {
+        let (client, found) = loop {
+            let (client, new) = self.shared.enter_or_insert(&spec.id);
+            if new {
+                break (client, None);
+            }
+            match self.verify_exists(&client).await {
+                // Withdrawn by its owner, or its tombstone is over, and the entry doesn't know it yet.
+                Err(StoreError::NotFound) => self.shared.forget(&client.entry),
+                found => break (client, Some(found?)),
+            }
+        };
+        let created = if let Some(state) = found {
+            if let Some(state) = state.filter(|it| has_not_begun(it) && it.abort.is_none())
+                && is_same_request(&state.meta, &meta)
+            {
+                client.entry.wait_to_begin(WaitingStart {
+                    permit,
+                    spec,
+                    source: Box::pin(source),
+                });
+            }
+            false
+        } else {
             let (created, receiver) = oneshot::channel();
             let task = StartTask {
                 feeding: FeedGuard {
@@ -217,18 +238,6 @@ impl Sessions {
             let run = task.run(Box::pin(source), created);
             tokio::spawn(tracing::Instrument::in_current_span(run));
             receiver.await.unwrap_or(Err(StoreError::NotFound))?
-        } else {
-            let state = self.verify_exists(&client).await?;
-            if let Some(state) = state.filter(|it| has_not_begun(it) && it.abort.is_none())
-                && is_same_request(&state.meta, &meta)
-            {
-                client.entry.wait_to_begin(WaitingStart {
-                    permit,
-                    spec,
-                    source: Box::pin(source),
-                });
-            }
-            false
         };
         let found = client.entry.meta();
         if !created && found.is_none_or(|it| !is_same_request(it, &meta)) {

@@ -17,7 +17,8 @@ pub trait Source: Send + 'static {
     /// Appends the next record to `out`, and returns its kind.
     ///
     /// `None` ends the stream and completes the session. Write to `out` only if the call returns a
-    /// mark. The source isn't polled again after `None` or [`Mark::Terminal`].
+    /// mark. The source isn't polled again after `None`, [`Mark::Terminal`] or
+    /// [`Mark::Withdraw`].
     fn poll_record(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -69,4 +70,23 @@ pub enum Mark {
     },
     /// The terminal event.
     Terminal(Outcome),
+    /// No record, and nothing was written: the session turns out never to have been one. It is taken
+    /// [out of the store](crate::store::DeleteMode::Withdrawn) as though it had not been created, and its id is free.
+    ///
+    /// The source is ended, dropped and not polled again. Records that are not acknowledged are dropped. Readers, on
+    /// every server, get [`ReadError::NotFound`](super::ReadError::NotFound), or
+    /// [`ReadError::Rewound`](super::ReadError::Rewound) if the id has a new session by the time that they notice. Once a
+    /// reader of this server has it, a start with the id creates a new session. No
+    /// [hook](super::SessionSpec::on_sealed) runs, and there is no ending to deliver.
+    ///
+    /// * An abort that comes before this mark wins: the session is sealed, and the source is dropped unpolled. One that
+    ///   comes later has no effect; it finds the session, or [`StoreError::NotFound`](crate::store::StoreError::NotFound).
+    /// * If another server has claimed the session meanwhile, it isn't withdrawn. Its new owner goes on with it, and
+    ///   readers here follow that.
+    /// * While the store doesn't answer, the call is repeated. Readers fail with
+    ///   [`ReadError::Unavailable`](super::ReadError::Unavailable) after the outage timeout. If this server dies before
+    ///   the store has it, the session is an orphan like any other.
+    /// * A shutdown waits for a call under way. If the store doesn't take that, the lease is given back, and the session
+    ///   is an orphan.
+    Withdraw,
 }

@@ -146,7 +146,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Waits until the session has changed since `seen`, and returns its state. Changes are a longer
     /// tail, a seal, an abort, an answer, another epoch, a change between streaming and waiting, a lease that is
-    /// given back, and deletion, which returns [`StoreError::Gone`].
+    /// given back, and deletion, which returns [`StoreError::Gone`], or [`StoreError::NotFound`] after a
+    /// [withdrawal](super::DeleteMode::Withdrawn).
     ///
     /// The wait is level-triggered: subscribe, read again, then sleep. It may return without a
     /// change. It returns after `within` or 2 seconds, whichever is shorter, and at once if the
@@ -227,10 +228,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes the session and leaves its tombstone. A session that is already gone is a success.
     ///
+    /// [`DeleteMode::Withdrawn`] leaves nothing, in one write. It wakes every [wait](Self::changed), which returns
+    /// [`StoreError::NotFound`] then. For it the store checks in this order:
+    ///
+    /// 1. the session is gone or was never there: [`StoreError::Gone`], [`StoreError::NotFound`];
+    /// 2. the session is at another epoch: [`StoreError::Fenced`];
+    /// 3. the session has ended: [`StoreError::Sealed`].
+    ///
+    /// It does not depend on the lease, nor on holds, answers or a stored abort.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Held`] for [`DeleteMode::Released`] while another server holds the session or its
-    /// [ending](Self::endings) waits for its delivery, [`StoreError::NotFound`], [`StoreError::Unavailable`].
+    /// [ending](Self::endings) waits for its delivery, the errors of the list for [`DeleteMode::Withdrawn`],
+    /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,

@@ -216,4 +216,18 @@ pub enum DeleteMode {
     Now,
     /// Deletes the session only if no server but this one holds it.
     Released(Holder),
+    /// Takes a session that turned out never to have been one out of the store, as though it had not been created: it
+    /// leaves no tombstone, and its id is free at once. Only its owner may, at this epoch, while it is not sealed.
+    ///
+    /// A repetition after it worked finds nothing, as under an id that was never used, and gets
+    /// [`NotFound`](super::StoreError::NotFound). A caller that lost the first reply takes that for a success. If the id
+    /// has a new session meanwhile, the repetition gets [`Fenced`](super::StoreError::Fenced) and changes nothing.
+    Withdrawn(Epoch),
+}
+
+impl DeleteMode {
+    /// Returns true if a session that was deleted or has expired before counts as a success.
+    pub const fn accepts_gone(self) -> bool {
+        !matches!(self, Self::Withdrawn(_))
+    }
 }

@@ -22,6 +22,7 @@ mod stops;
 mod stuck;
 mod sweeper;
 mod take_over;
+mod withdraw;
 
 use std::time::Duration;
 

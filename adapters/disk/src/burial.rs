@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use unbroken::{log::SessionId, store::StoreError};
+use unbroken::{
+    log::SessionId,
+    store::{StoreError, Tombstone},
+};
 
 use crate::{
     frame::{FrameBody, TombstoneFrame},
@@ -59,6 +62,24 @@ impl WriteBatch {
             Err(_) => Burial::Nothing,
         };
         self.at_mut(at).burial = Some(burial);
+    }
+
+    /// Removes a session that was withdrawn. A tombstone that is over tells so when the log is read again, and is not
+    /// needed any longer than the frames of the session, which lie before it.
+    pub(crate) fn erase(&mut self, at: usize) {
+        let pending = self.at(at);
+        let meta = pending.machine.meta();
+        let left = TombstoneFrame {
+            id: pending.id.clone(),
+            tombstone: Tombstone {
+                owner: meta.owner.clone(),
+                digest: meta.digest,
+            },
+            until: self.now,
+        };
+        let number = pending.number;
+        put_frame(&mut self.buffer, number, &FrameBody::Tombstone(&left));
+        self.at_mut(at).burial = Some(Burial::Nothing);
     }
 
     /// Returns true if the session was deleted or has expired.

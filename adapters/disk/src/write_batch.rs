@@ -221,7 +221,7 @@ impl WriteBatch {
 
     pub(crate) fn delete(&mut self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let at = match self.pending(id) {
-            Err(StoreError::Gone(_)) => return Ok(()),
+            Err(StoreError::Gone(_)) if how.accepts_gone() => return Ok(()),
             found => found?,
         };
         let pending = &mut self.sessions[at];
@@ -231,6 +231,8 @@ impl WriteBatch {
                 // What remains is a session without records and request, which holds the ending.
                 pending.index_changed = true;
                 self.write_base(at, &Bytes::new());
+            } else if matches!(how, DeleteMode::Withdrawn(_)) {
+                self.erase(at);
             } else {
                 self.bury(at);
             }

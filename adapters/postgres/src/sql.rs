@@ -30,6 +30,8 @@ pub(crate) struct Statements {
     pub(crate) hold: Statement,
     pub(crate) delete: Statement,
     pub(crate) clear: Statement,
+    pub(crate) withdraw: Statement,
+    pub(crate) forget: Statement,
     pub(crate) read: Statement,
     pub(crate) of_chat: Statement,
     pub(crate) orphans: Statement,
@@ -120,6 +122,8 @@ impl Statements {
             hold: make(HOLD, &[TEXT, TEXT, INT8]),
             delete: make(DELETE, &[TEXT, TEXT]),
             clear: make(CLEAR, &[TEXT]),
+            withdraw: make(WITHDRAW, &[TEXT, INT8, INT8]),
+            forget: make(FORGET, &[INT8]),
             read: make(READ, &[TEXT, INT8, INT8, FLOAT8, INT8]),
             of_chat: ListScope::OwnerAndChat.statement(
                 schema,
@@ -305,6 +309,22 @@ WITH d AS (SELECT s.number FROM @S.sessions s WHERE s.id = $1 AND NOT @HERE
   WHERE s.id = $1 AND s.deleted IS NOT NULL AND s.due < s.ending_until
 )
 DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
+
+/// id, counter, bits. Removes a session that is not sealed, with all that it has. Returns its number.
+const WITHDRAW: &str = "
+WITH d AS (
+  DELETE FROM @S.sessions s
+  WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.kind IS NULL AND s.deleted IS NULL
+  RETURNING s.number
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
+), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number)
+SELECT d.number FROM d";
+
+/// number. Removes what was written while the statement before waited for the lock of the row.
+const FORGET: &str = "
+WITH a AS (DELETE FROM @S.answers WHERE session = $1)
+DELETE FROM @S.chunks WHERE session = $1";
 
 /// id, the LSN to read after, bytes, and a factor for the number of rows to read. Returns the state; the
 /// epoch that wrote the record at the position; and rows, as many as fit at the average size of the

@@ -361,6 +361,7 @@ impl PostgresInner {
         let released_to = match how {
             DeleteMode::Now => None,
             DeleteMode::Released(by) => Some(by.0.to_string()),
+            DeleteMode::Withdrawn(epoch) => return self.withdraw(id, epoch).await,
         };
         for _ in 0..MAX_TRIES {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &released_to];
@@ -374,6 +375,35 @@ impl PostgresInner {
                 Err(other) => return Err(other),
                 Ok(_) if released_to.is_some() => return Err(StoreError::Held),
                 Ok(_) => {}
+            }
+        }
+        Err(contended())
+    }
+
+    async fn withdraw(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
+        let (counter, bits) = (epoch.counter.cast_signed(), epoch.bits.cast_signed());
+        for _ in 0..MAX_TRIES {
+            let params: [&(dyn ToSql + Sync); 3] = [&id.as_str(), &counter, &bits];
+            let row = self.db.query_opt(&self.sql.withdraw, &params).await;
+            if let Some(row) = row.map_err(StatementError::of_write)? {
+                self.notify(id, ChangeKind::ChangedForOwner);
+                let number: i64 = row
+                    .try_get(0)
+                    .map_err(StatementError::Refused)
+                    .map_err(StatementError::of_write)?;
+                // Nothing finds these rows, so the session is gone also if this fails.
+                if let Err(error) = self.db.query(&self.sql.forget, &[&number]).await {
+                    let error = StatementError::of_write(error);
+                    tracing::debug!(%error, "rows of a withdrawn session may be left");
+                }
+                return Ok(());
+            }
+            let it = self.find(id).await?;
+            if it.epoch != epoch {
+                return Err(StoreError::Fenced);
+            }
+            if it.is_sealed() {
+                return Err(StoreError::Sealed);
             }
         }
         Err(contended())

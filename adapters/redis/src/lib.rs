@@ -161,6 +161,8 @@
 //! * A session is indexed before it is created, so none is missing. Its first entry is that among the
 //!   unsealed ones, which names its owner and its chat; an entry without a session is removed from all sets
 //!   once it is a minute old.
+//! * A session that is [withdrawn](unbroken::store::DeleteMode::Withdrawn) frees its id at once. Its entries are removed
+//!   if they have the scores that were read before, since those of a later session with its id have other ones.
 //! * An append that changes the status moves the entries; that among all sessions is moved last. Each
 //!   renewal writes the entry of an unsealed session again, and moves its others if that one is not in the
 //!   set of its status.

@@ -132,12 +132,16 @@ scripts! {
     abort: session!("abort.lua");
     hold: session!("hold.lua");
     delete: session!("delete.lua");
+    withdraw: session!("withdraw.lua");
     take: session!("take.lua");
     postpone: session!("postpone.lua");
     delivered: session!("delivered.lua");
     forget: include_str!("scripts/forget.lua");
     layout: include_str!("scripts/layout.lua");
     index_add: index!("add.lua");
+    index_created: index!("created.lua");
+    index_find: index!("find.lua");
+    index_withdraw: index!("withdraw.lua");
     index_move: index!("move.lua");
     index_renew: index!("renew.lua");
     index_remove: index!("remove.lua");

@@ -116,7 +116,7 @@ impl AppendBuffer {
         let bytes = self.bytes + size as u64;
         let terminal = matches!(mark, Mark::Terminal(_));
         let most = match mark {
-            Mark::Event | Mark::Terminal(_) => self.limits.event_bytes as u64,
+            Mark::Event | Mark::Terminal(_) | Mark::Withdraw => self.limits.event_bytes as u64,
             Mark::Barrier | Mark::Waiting | Mark::Gate { .. } => {
                 let event = self.limits.event_bytes as u64;
                 event.max(self.limits.session_bytes)

@@ -25,6 +25,8 @@ pub(in crate::session) enum WriterEnd {
     Sealed(Outcome),
     /// Another server has claimed the session.
     Fenced,
+    /// The session was withdrawn: the store has nothing of it.
+    Withdrawn,
     /// The session is gone, or the writer gave up on the store.
     Gone(StoreError),
     /// The writer stopped before the end, on [`WriterCommand::Release`].

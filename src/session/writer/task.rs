@@ -1,4 +1,6 @@
+mod commands;
 mod ending;
+mod withdrawal;
 
 use std::{
     fmt,
@@ -11,10 +13,12 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
+use self::withdrawal::Withdrawal;
+
 use super::{
     answers::AnswerCollector,
     append_buffer::{AppendBuffer, LogUsage},
-    command::{WriterCommand, WriterEnd},
+    command::WriterEnd,
     command_queue::CommandQueue,
     contained,
     pending_append::PendingAppend,
@@ -46,6 +50,8 @@ pub(in crate::session) struct Writer {
     buffer: AppendBuffer,
     commands: Arc<CommandQueue>,
     append: Option<PendingAppend>,
+    // From then on nothing else is done.
+    withdrawal: Option<Box<Withdrawal>>,
     // When the batch in front was sent for the first time.
     first_sent: Option<Instant>,
     // When to look again at an append that hangs.
@@ -86,6 +92,7 @@ impl Writer {
             at_barrier: false,
             commands,
             append: None,
+            withdrawal: None,
             first_sent: None,
             late_timer: None,
             renewal: LeaseRenewal::default(),
@@ -146,6 +153,9 @@ impl Writer {
             if let Poll::Ready(end) = self.poll_commands(cx) {
                 return Poll::Ready(end);
             }
+            if self.withdrawal.is_some() {
+                return self.poll_withdrawal(cx);
+            }
             if let Poll::Ready(end) = self.poll_watch(cx) {
                 return Poll::Ready(end);
             }
@@ -154,6 +164,9 @@ impl Writer {
             }
             self.poll_timer(cx);
             let more = self.pull(cx);
+            if self.withdrawal.is_some() {
+                continue;
+            }
             // After the source, which may have an answer and go on.
             if self.permit.poll_given_up(cx).is_ready() {
                 self.end(&Ending::GivenUp);
@@ -173,22 +186,6 @@ impl Writer {
                 Poll::Pending => return Poll::Pending,
             }
         }
-    }
-
-    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
-        while let Poll::Ready(command) = self.commands.poll_next(cx) {
-            match command {
-                WriterCommand::Abort(abort) => self.abort(abort),
-                WriterCommand::Answered(count) => self.answered(count),
-                WriterCommand::Fenced => return Poll::Ready(WriterEnd::Fenced),
-                WriterCommand::Interrupt => self.end(&Ending::Interrupted),
-                WriterCommand::Release => {
-                    self.drop_source();
-                    self.releasing = true;
-                }
-            }
-        }
-        Poll::Pending
     }
 
     /// Handles the changes that other servers make to the session.
@@ -268,6 +265,10 @@ impl Writer {
                     self.permit.set_waiting(waiting);
                     self.at_barrier = true;
                     // With nothing to acknowledge, the source may be polled again at once.
+                    return true;
+                }
+                Ok(Poll::Ready(Some(Mark::Withdraw))) => {
+                    self.withdraw();
                     return true;
                 }
                 Ok(Poll::Ready(Some(mark))) => {
@@ -468,12 +469,6 @@ impl Writer {
             return Poll::Ready(Some(WriterEnd::gave_up_on_store()));
         }
         Poll::Ready(None)
-    }
-
-    fn answered(&mut self, count: u32) {
-        if let Some(answers) = &mut self.answers {
-            answers.set_available(count as usize);
-        }
     }
 }
 

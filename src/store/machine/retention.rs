@@ -85,12 +85,18 @@ impl RetentionState {
     /// Returns true if another server's hold prevents this deletion.
     pub(super) fn is_held(&self, how: DeleteMode, now: Duration) -> bool {
         match how {
-            DeleteMode::Now => false,
+            DeleteMode::Now | DeleteMode::Withdrawn(_) => false,
             DeleteMode::Released(by) => self
                 .holds
                 .iter()
                 .any(|&(holder, end)| holder != by && end > now),
         }
+    }
+
+    /// Leaves nothing of the session, not even a tombstone.
+    pub(super) fn withdraw(&mut self, now: Duration) {
+        self.delete(now);
+        self.tombstone = Duration::ZERO;
     }
 
     pub(super) fn delete(&mut self, now: Duration) {

@@ -329,13 +329,16 @@ impl SessionMachine {
         Ok(())
     }
 
-    /// Deletes the session and leaves its tombstone. Returns false if it was gone before.
+    /// Deletes the session and leaves its tombstone, or nothing if it is [withdrawn](DeleteMode::Withdrawn).
+    /// Returns false if it was gone before.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] for [`DeleteMode::Released`] if another server holds the session or its ending
-    /// is not delivered, [`StoreError::NotFound`].
+    /// Those of [`Store::delete`](crate::store::Store::delete).
     pub fn delete(&mut self, how: DeleteMode, now: Duration) -> Result<bool, StoreError> {
+        if let DeleteMode::Withdrawn(epoch) = how {
+            return self.withdraw(epoch, now).map(|()| true);
+        }
         match self.check_present(now) {
             Err(StoreError::Gone(_)) => return Ok(false),
             other => other?,
@@ -350,6 +353,20 @@ impl SessionMachine {
         }
         self.answers = AnswerLog::default();
         Ok(true)
+    }
+
+    fn withdraw(&mut self, epoch: Epoch, now: Duration) -> Result<(), StoreError> {
+        self.check_present(now)?;
+        if epoch != self.epoch {
+            return Err(StoreError::Fenced);
+        }
+        if self.is_sealed() {
+            return Err(StoreError::Sealed);
+        }
+        self.retention.withdraw(now);
+        self.abort = None;
+        self.answers = AnswerLog::default();
+        Ok(())
     }
 
     /// Returns the state, also of a session that is gone.

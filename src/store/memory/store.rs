@@ -367,7 +367,7 @@ impl Memory {
 
     fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let entry = match self.table.entry(id) {
-            Err(StoreError::Gone(_)) => return Ok(()),
+            Err(StoreError::Gone(_)) if how.accepts_gone() => return Ok(()),
             found => found?,
         };
         {

@@ -92,11 +92,11 @@
 //!
 //!     fn delete(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
 //!         let entry = match self.table.entry(id) {
-//!             Err(StoreError::Gone(_)) => return Ok(()),
+//!             Err(StoreError::Gone(_)) if how.accepts_gone() => return Ok(()),
 //!             found => found?,
 //!         };
 //!         entry.lock().machine.delete(how, self.table.now())?;
-//!         self.table.bury(&entry); // its tombstone remains
+//!         self.table.bury(&entry); // its tombstone remains, unless it was withdrawn
 //!         entry.wake_all();
 //!         Ok(())
 //!     }

@@ -15,6 +15,7 @@ mod scope;
 mod sweep;
 mod tombstones;
 mod update;
+mod withdraw;
 
 pub(crate) use self::{
     names::IndexedNames,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use unbroken::{
-    log::{SessionId, Status},
+    log::SessionId,
     store::{SessionState, StoreError},
 };
 
@@ -37,11 +37,21 @@ impl Redis {
     }
 
     /// Writes the entries of a session again that was created just now.
-    pub(crate) async fn index_created(&self, id: &SessionId, names: &IndexedNames) {
-        let set = set_of(Status::Streaming);
-        let moved = self.move_entries(id, names, set, Duration::ZERO, None);
-        if let Err(error) = moved.await {
-            log_deferred(&error);
+    pub(crate) async fn index_created(
+        &self,
+        id: &SessionId,
+        names: &IndexedNames,
+        lease: Duration,
+    ) {
+        let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
+        let created = |keys: Vec<String>| scripts.index_created.on(keys).arg(id.as_str());
+        let all = created(keys.all_sessions());
+        let all = all.arg(names.member(id)).arg(micros(lease));
+        let scopes = names.scopes().map(|scope| created(keys.sets(scope)));
+        let calls = std::iter::once(all).chain(scopes);
+        let written = try_join_all(calls.map(|call| call.send(&self.inner.link))).await;
+        if let Err(failure) = written {
+            log_deferred(&failure.into());
         }
     }
 

@@ -71,7 +71,7 @@ impl Redis {
                     // The entries were there before, perhaps those of an earlier session with this id, or
                     // may have been removed again meanwhile, as those of a session that wasn't created.
                     if is_known || began.elapsed() > SLOW {
-                        self.index_created(id, &names).await;
+                        self.index_created(id, &names, new.lease).await;
                     }
                     Ok(Created::Created(epoch))
                 }

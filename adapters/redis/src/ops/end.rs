@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use unbroken::{
-    log::SessionId,
+    log::{Epoch, SessionId},
     store::{AbortRequest, DeleteMode, Holder, SessionState, StoreError},
 };
 
 use super::EndingTimes;
 use crate::{
     Redis,
-    codec::{decode_state, encode_abort, micros},
+    codec::{decode_state, encode_abort, encode_epoch, micros},
     index::{IndexedNames, log_deferred},
 };
 
@@ -57,19 +57,11 @@ impl Redis {
         how: DeleteMode,
     ) -> Result<(), StoreError> {
         let keys = &self.inner.keys;
-        let scripts = &self.inner.scripts;
-        let call = scripts.delete.on([
-            keys.session(id),
-            keys.tombstone(id),
-            keys.log(id),
-            keys.request(id),
-            keys.holds(id),
-            keys.answers(id),
-            keys.ending(id),
-        ]);
+        let call = self.inner.scripts.delete.on(self.keys_of(id));
         let call = match how {
             DeleteMode::Now => call.arg(""),
             DeleteMode::Released(by) => call.arg(by.0),
+            DeleteMode::Withdrawn(epoch) => return self.withdraw(id, epoch).await,
         };
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
         let mut reply = self.call_ok(call).await?;
@@ -86,5 +78,31 @@ impl Redis {
             }
         }
         Ok(())
+    }
+
+    async fn withdraw(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
+        let names = IndexedNames::of(&self.look(id).await?.state.meta);
+        let scores = self.indexed_scores(id, &names).await?;
+        let keys = &self.inner.keys;
+        let call = self.inner.scripts.withdraw.on(self.keys_of(id));
+        let call = call.arg(&encode_epoch(epoch)[..]);
+        self.call_ok(call.arg(keys.records(id)).arg(keys.turns(id)))
+            .await?;
+        self.unindex_withdrawn(id, &names, scores).await;
+        Ok(())
+    }
+
+    /// Returns the keys of a session that a deletion removes, and its tombstone.
+    fn keys_of(&self, id: &SessionId) -> [String; 7] {
+        let keys = &self.inner.keys;
+        [
+            keys.session(id),
+            keys.tombstone(id),
+            keys.log(id),
+            keys.request(id),
+            keys.holds(id),
+            keys.answers(id),
+            keys.ending(id),
+        ]
     }
 }

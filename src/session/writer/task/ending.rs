@@ -16,7 +16,11 @@ impl Writer {
         });
     }
 
+    /// Ends the session, unless it is withdrawn.
     pub(super) fn end(&mut self, ending: &Ending) {
+        if self.withdrawal.is_some() {
+            return;
+        }
         let record = self.last_record(ending);
         self.buffer.end(ending, &record);
     }

@@ -54,6 +54,9 @@ impl<S: Store> BrokenStore<S> {
         id: &SessionId,
         how: DeleteMode,
     ) -> Result<(), StoreError> {
+        if let DeleteMode::Withdrawn(epoch) = how {
+            return self.withdraw_broken(id, epoch).await;
+        }
         match self.broken() {
             Some(ContractRule::ListPresent | ContractRule::ChatPresent) => {
                 if let Ok(state) = self.inner().state(id).await {

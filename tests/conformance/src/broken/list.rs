@@ -30,7 +30,7 @@ impl<S: Store> BrokenStore<S> {
         if self.breaks(ContractRule::ListOrder) {
             page.sessions.reverse();
         }
-        if self.breaks(ContractRule::ListPresent) {
+        if self.breaks(ContractRule::ListPresent) || self.breaks(ContractRule::WithdrawListed) {
             let deleted = self.deleted_sessions().into_iter();
             let of_owner = deleted.filter(|it| it.state.meta.owner == filter.owner);
             page.sessions.extend(of_owner);

@@ -30,6 +30,7 @@ mod rule;
 mod store;
 mod view;
 mod wait;
+mod withdraw;
 
 pub use self::{
     rule::ContractRule,

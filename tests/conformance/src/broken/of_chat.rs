@@ -42,7 +42,7 @@ impl<S: Store> BrokenStore<S> {
             // The wrapper sorts and cuts by itself.
             _ => self.inner().of_chat(owner, chat, usize::MAX).await?,
         };
-        if self.breaks(ContractRule::ChatPresent) {
+        if self.breaks(ContractRule::ChatPresent) || self.breaks(ContractRule::WithdrawListed) {
             found.extend(self.deleted_of(owner, chat));
         }
         let runs = |it: &Listed| match it.state.status {

@@ -103,6 +103,20 @@ rules! {
     HoldOthers,
     /// Deleting again is a success.
     DeleteAgain,
+    /// A withdrawn session leaves no tombstone.
+    WithdrawLeavesNothing,
+    /// A withdrawal is compared with the session's epoch.
+    WithdrawEpoch,
+    /// A sealed session is not withdrawn.
+    WithdrawUnsealed,
+    /// A withdrawal under a tombstone is refused.
+    WithdrawGone,
+    /// A repeated withdrawal finds nothing.
+    WithdrawAgain,
+    /// A withdrawal doesn't depend on the lease.
+    WithdrawWithoutLease,
+    /// A withdrawn session is in no list.
+    WithdrawListed,
     /// The state tells the time since the seal.
     EndedSince,
     /// A session is kept to the end of its retention.
@@ -145,6 +159,8 @@ rules! {
     WakeClaim,
     /// A deletion ends a wait.
     WakeDelete,
+    /// A withdrawal ends a wait.
+    WakeWithdraw,
     /// A change from before the wait ends it at once.
     WakeLevel,
     /// A wait ends at its limit.

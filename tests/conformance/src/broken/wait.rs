@@ -25,7 +25,8 @@ impl<S: Store> BrokenStore<S> {
                 | ContractRule::WakeAbort
                 | ContractRule::WakeAnswer
                 | ContractRule::WakeClaim
-                | ContractRule::WakeDelete,
+                | ContractRule::WakeDelete
+                | ContractRule::WakeWithdraw,
             ) => self.changed_without_wakeup(id, seen, within).await,
             Some(ContractRule::WakeLevel) => {
                 let now = self.inner().state(id).await?.version();
@@ -84,8 +85,11 @@ impl<S: Store> BrokenStore<S> {
             let left = deadline.saturating_duration_since(Instant::now());
             let seen = like(last.version(), seen);
             let state = match self.inner().changed(id, seen, left).await {
-                Err(StoreError::Gone(_) | StoreError::NotFound)
-                    if self.breaks(ContractRule::WakeDelete) =>
+                Err(error)
+                    if matches!(error, StoreError::Gone(_))
+                        && self.breaks(ContractRule::WakeDelete)
+                        || matches!(error, StoreError::NotFound)
+                            && self.breaks(ContractRule::WakeWithdraw) =>
                 {
                     sleep_until(deadline).await;
                     return self.inner().state(id).await;

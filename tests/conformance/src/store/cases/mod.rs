@@ -10,6 +10,7 @@ pub(super) mod of_chat;
 pub(super) mod outbox;
 pub(super) mod read;
 pub(super) mod wait;
+pub(super) mod withdraw;
 
 /// Calls a macro with the list of all cases, after the tokens that are given here.
 #[doc(hidden)]
@@ -194,6 +195,26 @@ macro_rules! for_each_store_case {
             "every method: Gone with owner and digest once the retention is over, swept or not"
             end::a_tombstone_expires
             "every method: NotFound after the tombstone"
+            withdraw::a_withdrawn_session_was_never_there
+            "delete: Withdrawn leaves nothing"
+            withdraw::the_id_of_a_withdrawn_session_is_free
+            "delete: Withdrawn frees the id at once"
+            withdraw::only_the_owner_withdraws
+            "delete: Fenced for Withdrawn at another epoch"
+            withdraw::a_session_without_a_lease_is_withdrawn
+            "delete: Withdrawn doesn't depend on the lease"
+            withdraw::a_sealed_session_is_not_withdrawn
+            "delete: Sealed for Withdrawn after the seal; Fenced comes before it"
+            withdraw::a_tombstone_is_not_withdrawn
+            "delete: Gone for Withdrawn under a tombstone"
+            withdraw::a_repeated_withdrawal_is_not_found
+            "delete: NotFound for a repeated Withdrawn, Fenced if the id has a new session"
+            withdraw::a_withdrawal_wakes_waiters
+            "changed: NotFound when the session was withdrawn"
+            withdraw::a_withdrawal_and_a_seal_have_one_winner
+            "delete: Withdrawn is atomic"
+            withdraw::a_withdrawn_session_of_a_chat_hides_no_other
+            "of_chat: a withdrawn session takes no place within `limit`"
             list::a_list_is_newest_first
             "list: newest first"
             list::a_list_matches_its_filter
