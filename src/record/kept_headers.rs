@@ -12,15 +12,17 @@ use http::{
 
 use crate::headers::{SESSION_ID, SESSION_STATUS, SESSION_TAIL};
 
-const BY_DEFAULT: [HeaderName; 4] = [
+const BY_DEFAULT: [HeaderName; 5] = [
     CONTENT_DISPOSITION,
     CONTENT_LANGUAGE,
     CONTENT_TYPE,
+    // Over HTTP/1.1 no trailers are sent without it.
+    TRAILER,
     HeaderName::from_static("x-vercel-ai-ui-message-stream"),
 ];
 
 /// Headers of one connection, of one client, of one moment, of the whole body, or that the layer sets itself.
-const NEVER: [HeaderName; 24] = [
+const NEVER: [HeaderName; 23] = [
     ACCEPT_RANGES,
     AGE,
     CACHE_CONTROL,
@@ -40,7 +42,6 @@ const NEVER: [HeaderName; 24] = [
     SESSION_TAIL,
     SET_COOKIE,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     HeaderName::from_static("keep-alive"),
@@ -89,6 +90,7 @@ mod tests {
             "content-type",
             "content-language",
             "content-disposition",
+            "trailer",
             "x-vercel-ai-ui-message-stream",
             "x-model",
             "x-other",
@@ -105,6 +107,7 @@ mod tests {
             "content-disposition",
             "content-language",
             "content-type",
+            "trailer",
             "x-vercel-ai-ui-message-stream",
         ];
         assert_eq!(names(&kept(&headers, &[])), defaults);

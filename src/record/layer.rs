@@ -106,7 +106,7 @@ impl RecordLayer {
 
     /// Keeps these headers of a recorded response too, for those that read it later.
     ///
-    /// By default these are `Content-Type`, `Content-Language`, `Content-Disposition` and
+    /// By default these are `Content-Type`, `Content-Language`, `Content-Disposition`, `Trailer` and
     /// `X-Vercel-AI-UI-Message-Stream`. Headers of one connection, of one client or of one moment are never kept:
     /// `Set-Cookie`, `Content-Length`, `Content-Encoding`, `ETag`, `Date`, `Cache-Control` and the like. The client that
     /// started the session gets all but those of the connection.

@@ -98,7 +98,7 @@ impl RecordReply {
         if framing != Framing::Events {
             headers.insert(FIRST_LSN, after.lsn.next().get().into());
         }
-        let encoder = FrameEncoder::new(framing).after(after);
+        let encoder = FrameEncoder::new(framing).after(wanted.after.unwrap_or_default());
         let body = RecordBody::recording(reader, encoder, self.config.heartbeat);
         let mut response = respond(status_code, headers, body);
         if let (Some(version), Some(extensions)) = (version, extensions) {

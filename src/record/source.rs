@@ -136,7 +136,8 @@ where
                     }
                     let Some((head, state)) = recorded else {
                         this.state.set(RecordState::Done);
-                        return Poll::Ready(Some(withdraw(out)));
+                        // The session never was one.
+                        return Poll::Ready(Some(Mark::Withdraw));
                     };
                     this.state.set(state);
                     head.write(out);
@@ -296,13 +297,4 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 fn terminal(end: &RecordingEnd, code: ErrorCode, out: &mut BytesMut) -> Mark {
     out.extend_from_slice(&end.encode());
     Mark::Terminal(Outcome::Error(code))
-}
-
-/// Ends a session whose response isn't recorded.
-fn withdraw(out: &mut BytesMut) -> Mark {
-    terminal(
-        &RecordingEnd::of(&Ending::Interrupted),
-        ErrorCode::Interrupted,
-        out,
-    )
 }

@@ -63,6 +63,7 @@ fn events() -> Response<Events> {
     ];
     Response::builder()
         .header("content-type", "text/event-stream")
+        .header("trailer", "x-sum")
         .body(StreamBody::new(futures_util::stream::iter(frames)))
         .unwrap()
 }
@@ -136,6 +137,7 @@ async fn trailers_are_kept() {
     let again = request("GET").with("x-session-id", &session);
     let again = client.send_request(again).await.unwrap();
     for response in [started, again] {
+        assert_eq!(response.headers()["trailer"], "x-sum");
         let whole = response.into_body().collect().await.unwrap();
         assert_eq!(whole.trailers().unwrap()["x-sum"], "2");
     }
