@@ -61,10 +61,12 @@
 //!
 //! # Frames
 //!
-//! [`Framing`] lists them. Together they are the bytes of the response, in order; only that server-sent events get an
-//! `id` of the layer's in place of their own, which `EventSource` sends back when it reconnects. Lines and bytes stay as they are: a client counts
-//! them from the header `X-First-LSN` of the response, or reads from the beginning. A client that was cut within a line or
-//! a chunk drops that part.
+//! [`Framing`] lists them. Together they are the bytes of the response. Lines and bytes are sent as they came. A client
+//! counts whole lines from the header `X-First-LSN` of the response. It can't see where the frames of bytes begin: it reads
+//! from the beginning again, and skips as many bytes as it has.
+//!
+//! Server-sent events get an `id` of the layer's in place of their own, which an `EventSource` sends back when it
+//! reconnects. Empty lines that end no event are left out. All else of them stays.
 //!
 //! The body of a recording ends cleanly if the wrapped service's did. Otherwise (its error, a stop, a crash, a limit) it
 //! breaks off after its last frame, and the outcome tells why.
