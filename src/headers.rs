@@ -29,27 +29,36 @@ pub const STREAM_UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-
 pub const STREAM_CLOSED: HeaderName = HeaderName::from_static("stream-closed");
 /// The cursor to send with the next request, on a response of the Durable Streams protocol.
 pub const STREAM_CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
+/// Stops the session if it is `1`, on a POST to a [recorded](crate::record) route.
+pub const SESSION_ABORT: HeaderName = HeaderName::from_static("x-session-abort");
+/// The LSN of the first frame of the body, on a response with [recorded](crate::record) lines or bytes.
+pub const FIRST_LSN: HeaderName = HeaderName::from_static("x-first-lsn");
+/// The key that names the session of a repeated request, where the server takes it.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells a proxy such as nginx not to buffer the body.
 pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The request headers that a CORS layer must allow. Add `AUTHORIZATION` if your clients send tokens.
-pub const ALLOW: [HeaderName; 7] = [
+pub const ALLOW: [HeaderName; 9] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
+    IDEMPOTENCY_KEY,
     LAST_EVENT_ID,
     LAST_LSN,
     RUN_ID,
+    SESSION_ABORT,
     SESSION_ID,
 ];
 
 /// The response headers that a CORS layer must expose.
-pub const EXPOSE: [HeaderName; 12] = [
+pub const EXPOSE: [HeaderName; 13] = [
     header::ALLOW,
     header::CONTENT_LOCATION,
     header::ETAG,
     header::LOCATION,
     header::RETRY_AFTER,
+    FIRST_LSN,
     SESSION_ID,
     SESSION_STATUS,
     SESSION_TAIL,

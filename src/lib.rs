@@ -32,7 +32,7 @@
 //! | [`access`] | policies, which authorise starts, reads, aborts, deletes and lists |
 //! | [`chat`] | requests, events, transcripts, and the contract of a provider |
 //! | [`provider`] | providers: `OpenAi`, `Ollama`, `Scripted`, and a router by model |
-//! | [`record`] | recordings: sessions whose records are the frames of a response body |
+//! | [`record`] | the layer that makes an existing streaming route durable |
 //! | [`session`] | the registry [`Sessions`], its limits, and readers, for an application's own handlers |
 //! | [`store`] | the contract of a store, and the memory store |
 //! | [`dialect`] | the protocols of clients; [`dialect::native`] has the routes |
@@ -52,6 +52,7 @@
 //! | to | see |
 //! |---|---|
 //! | mount a chat in a framework | [`durable`], and the crates [`unbroken-axum`], [`unbroken-warp`], [`unbroken-hyper`] |
+//! | make an existing route durable | [`RecordLayer`] |
 //! | limit what sessions may cost | [`session::Limits`] with [`SessionsBuilder::limits`](session::SessionsBuilder::limits), [`DurableLayer::max_body`], and `ServerLimits` of [`unbroken-hyper`] |
 //! | authorise clients | [`access`] |
 //! | resume from a client's cursor | [`dialect::native`]; in a handler of the application's own [`durable::Reply`] |
@@ -182,6 +183,7 @@ pub mod access;
 pub mod chat;
 pub mod dialect;
 pub mod durable;
+mod exchange;
 pub mod headers;
 pub mod log;
 pub mod provider;
@@ -194,7 +196,7 @@ pub mod store;
 pub mod tools;
 
 #[doc(no_inline)]
-pub use self::{durable::DurableLayer, session::Sessions};
+pub use self::{durable::DurableLayer, record::RecordLayer, session::Sessions};
 
 /// A boxed error, as in tower.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -52,7 +52,7 @@ pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
 
 /// Returns the value of a header, trimmed. Two different values of one header are refused, and a
 /// value that isn't text becomes one that no parser accepts.
-pub(super) fn header_value(
+pub(crate) fn header_value(
     head: &Parts,
     name: &HeaderName,
     problem: Problem,
@@ -73,7 +73,7 @@ fn text(value: &HeaderValue) -> String {
 }
 
 /// Sets the headers of every response: no cache stores it, and no browser guesses its type.
-pub(super) fn no_store(headers: &mut HeaderMap) {
+pub(crate) fn no_store(headers: &mut HeaderMap) {
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("no-store, no-transform"),
@@ -85,7 +85,7 @@ pub(super) fn no_store(headers: &mut HeaderMap) {
 }
 
 /// Sets the headers of every response about a session.
-pub(super) fn describe(session: &SessionView<'_>, headers: &mut HeaderMap) {
+pub(crate) fn describe(session: &SessionView<'_>, headers: &mut HeaderMap) {
     no_store(headers);
     let id = HeaderValue::from_str(session.id.as_str());
     headers.insert(SESSION_ID, id.expect("an id is made of visible ASCII"));

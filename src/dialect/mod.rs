@@ -164,7 +164,13 @@ pub use self::durable_streams::DurableStreams;
 #[cfg(feature = "openai-responses")]
 pub use self::openai_responses::OpenAiResponses;
 
-pub(crate) use self::{head::is_json, key::hash, names::check_names};
+pub(crate) use self::{
+    head::{describe, header_value, is_json, no_store},
+    key::hash,
+    names::check_names,
+    problem::refuse,
+    query::query_without,
+};
 
 /// The reason why the sessions of a dialect are never restarted.
 const NO_RESTART: &str = "the session's clients can't be told to begin anew";

@@ -13,7 +13,7 @@ struct ProblemDocument<'a> {
 }
 
 /// Writes a refusal as `application/problem+json` (RFC 9457).
-pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
+pub(crate) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let problem = refusal.problem;
     let document = ProblemDocument {
         r#type: problem.urn(),

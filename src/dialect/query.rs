@@ -15,6 +15,18 @@ pub(super) fn query(head: &Parts, name: &str) -> Option<String> {
         .map(|(_, value)| decoded(value).into_owned())
 }
 
+/// Returns the query without the parameters of these names, as it was sent otherwise.
+pub(crate) fn query_without(head: &Parts, names: &[&str]) -> String {
+    let pairs = head.uri.query().unwrap_or_default().split('&');
+    let kept: Vec<_> = pairs
+        .filter(|pair| {
+            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+            !names.contains(&&*decoded(name))
+        })
+        .collect();
+    kept.join("&")
+}
+
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte == b'+' || byte == b'%') {
         return Cow::Borrowed(text);
@@ -40,5 +52,22 @@ mod tests {
         assert_eq!(query(&head, "empty").as_deref(), Some(""));
         assert_eq!(query(&head, "e").as_deref(), Some("%zz"));
         assert_eq!(query(&head, "none"), None);
+    }
+
+    #[test]
+    fn what_is_left_of_a_query_stays_as_it_was_sent() {
+        for (uri, left) in [
+            ("/?a=%31&sessionId=x&b", "a=%31&b"),
+            ("/?session%49d=x", ""),
+            ("/?sessionIds=x&lastLsn", "sessionIds=x"),
+            ("/", ""),
+        ] {
+            let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+            assert_eq!(
+                query_without(&head, &["sessionId", "lastLsn"]),
+                left,
+                "{uri}"
+            );
+        }
     }
 }

@@ -98,6 +98,7 @@ problems! {
     IdInUse = CONFLICT "id-in-use" "The id is in use",
     ChatBusy = CONFLICT "chat-busy" "Another answer of the conversation runs",
     InputAnswered = CONFLICT "input-answered" "The question is no longer open",
+    Stopped = CONFLICT "stopped" "The session was stopped",
     OutputGiven = CONFLICT "output-given" "The outputs were given before",
     LogRewound = CONFLICT "log-rewound" "The log was rewound",
     Gone = GONE "gone" "The session is gone",
@@ -110,10 +111,14 @@ problems! {
     OverLimit = TOO_MANY_REQUESTS "over-limit" "Too many sessions",
     Corrupt = INTERNAL_SERVER_ERROR "corrupt" "The log can't be read",
     Internal = INTERNAL_SERVER_ERROR "internal" "A bug of the server",
+    Encoded = BAD_GATEWAY "encoded" "The response is compressed",
+    Interrupted = SERVICE_UNAVAILABLE "interrupted" "The server was lost before the response",
+    ServiceNotReady = SERVICE_UNAVAILABLE "service-not-ready" "The service is not ready",
     ProviderNotReady = SERVICE_UNAVAILABLE "provider-not-ready" "The provider is not ready",
     StoreUnavailable = SERVICE_UNAVAILABLE "store-unavailable" "The store is unavailable",
     UnsupportedFormat = SERVICE_UNAVAILABLE "unsupported-format" "Written by a newer server",
     ShuttingDown = SERVICE_UNAVAILABLE "shutting-down" "The server is shutting down",
+    NoResponse = GATEWAY_TIMEOUT "no-response" "No response in time",
 }
 
 #[cfg(test)]

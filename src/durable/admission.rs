@@ -1,4 +1,4 @@
-use std::{error::Error, future::poll_fn, task::Poll, time::Duration};
+use std::{error::Error, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -7,6 +7,7 @@ use crate::{
     access::{Action, SessionRef},
     chat::Provider,
     dialect::{Concurrency, Problem, Refusal},
+    exchange,
     log::{Digest, SessionId, Status},
     session::{Permit, Session},
     store::{AbortRequest, Listed, StoreError},
@@ -97,12 +98,7 @@ impl<'a, S: Provider> Admission<'a, S> {
             Err(full) => full,
         };
         if let Some((id, digest)) = self.same
-            && let Some(session) = self.caller.existing(id, digest).await?
-        {
-            return Ok(Admitted::Attached(session));
-        }
-        if let Some((id, digest)) = self.same
-            && let Some(session) = self.caller.about_to_begin(id, digest).await
+            && let Some(session) = self.caller.started_meanwhile(id, digest).await?
         {
             return Ok(Admitted::Attached(session));
         }
@@ -134,16 +130,7 @@ impl<'a, S: Provider> Admission<'a, S> {
             )
             .retry_after(refusals::SOON)
         };
-        let ready = if within.is_zero() {
-            poll_fn(|cx| Poll::Ready(self.provider.poll_ready(cx))).await
-        } else {
-            let ready = poll_fn(|cx| self.provider.poll_ready(cx));
-            match tokio::time::timeout(within, ready).await {
-                Ok(ready) => Poll::Ready(ready),
-                Err(_) => Poll::Pending,
-            }
-        };
-        match ready {
+        match exchange::ready(self.provider, within).await {
             Poll::Ready(Ok(())) => Ok(()),
             Poll::Pending => Err(not_ready()),
             Poll::Ready(Err(error)) => {

@@ -8,9 +8,9 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::session_stream::SessionStream;
 use crate::{
     dialect::{Encoder, SessionView},
+    exchange::SessionStream,
     session::{ReadError, Reader},
 };
 

@@ -13,7 +13,6 @@ use super::{
     manage::ManageRequest,
     permission::{self, Permission},
     read::ReadRequest,
-    request_body::IncomingBody,
     responder::{Responder, Served},
     start::StartRequest,
 };
@@ -22,6 +21,7 @@ use crate::{
     access::NamedByPeer,
     chat::Provider,
     dialect::{Intent, Refusal, ResponseData, Route, Subject, check_names},
+    exchange::IncomingBody,
 };
 
 /// One HTTP request and its response: identify, authorise, decode, then serve what the client wants.

@@ -10,15 +10,13 @@ use super::{
 use crate::{
     access::Action,
     dialect::{Abort, List, Problem, Refusal, ResponseData, Target},
+    exchange::LOCATED_WITHIN,
     log::SessionId,
-    store::{AbortRequest, Filter, StoreError},
+    store::{AbortRequest, Filter},
 };
 
 /// The longest wait for the terminal event by an abort that is answered with the full log.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The longest time that the store may take to find the session to abort.
-const LOCATED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A request to abort, delete or list sessions.
 #[derive(Clone, Copy)]
@@ -114,25 +112,10 @@ impl<'a> ManageRequest<'a> {
         Err(refusals::unavailable())
     }
 
-    /// Deletes a session. To delete one that is gone already is a success, for a caller that might
-    /// have deleted it.
+    /// Deletes a session.
     pub(super) async fn delete(self, id: &SessionId) -> Served {
-        // The provider of a session that this server writes is stopped, whether or not the store answers.
-        let deleted = if self.caller.may_here(id, Action::Delete).await {
-            self.caller.registry().delete(id).await
-        } else {
-            match self.caller.state(id, Action::Delete).await {
-                Ok(_) => self.caller.registry().delete(id).await,
-                Err(refusal) if refusal == refusals::gone() => Ok(()),
-                Err(refusal) => return Err(refusal),
-            }
-        };
-        match deleted {
-            Ok(()) | Err(StoreError::Gone(_)) => {
-                Ok(self.responder.document(&ResponseData::Deleted { id }))
-            }
-            Err(error) => Err(self.caller.absent(id, Action::Delete, &error).await),
-        }
+        self.caller.delete(id).await?;
+        Ok(self.responder.document(&ResponseData::Deleted { id }))
     }
 
     /// Lists the caller's sessions. A caller without an owner is refused.

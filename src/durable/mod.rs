@@ -54,7 +54,6 @@ mod client_fields;
 mod client_outputs;
 mod config;
 mod creation;
-mod cross_site;
 mod declared_tools;
 mod decline;
 mod digest;
@@ -72,7 +71,6 @@ mod kept_request;
 mod layer;
 mod lookup;
 mod manage;
-mod mount_path;
 mod outbox;
 mod permission;
 mod provider_recovery;
@@ -85,12 +83,10 @@ mod recovery_source;
 mod recovery_way;
 mod refusals;
 mod reply;
-mod request_body;
 mod request_depth;
 mod resolved_id;
 mod responder;
 mod service;
-mod session_stream;
 mod source;
 mod start;
 mod stored_request;
@@ -104,13 +100,11 @@ pub use self::webhook::{Webhook, WebhookBuilder, WebhookContent, WebhookError, W
 pub use self::{
     body::{BodyError, SessionBody},
     client_fields::{ClientFields, ClientMedia},
-    cross_site::CrossSite,
     digest::digest_of,
     format::ChatFormat,
     hooks::{SessionEnded, SessionStarted},
     inputs::SessionInputs,
     layer::DurableLayer,
-    mount_path::MountPath,
     outbox::Outbox,
     recovery::{Interrupted, Recovery},
     recovery_way::RecoveryWay,
@@ -118,3 +112,4 @@ pub use self::{
     service::{DurableService, ResponseFuture},
     source::ProviderSource,
 };
+pub use crate::exchange::{CrossSite, MountPath};

@@ -1,7 +1,8 @@
-use super::caller::{Caller, UsedId};
+use super::caller::Caller;
 use crate::{
     access::Action,
     dialect::{KeyReuse, Problem, Refusal, SessionKey, SessionNaming},
+    exchange::UsedId,
     log::{Digest, Outcome, SessionId},
     session::Session,
     store::Listed,

@@ -7,7 +7,7 @@ import http from 'node:http';
 import { once } from 'node:events';
 
 const source = await readFile(new URL('../../examples/shared/page/unbroken.js', import.meta.url), 'utf8');
-const { answerInput, follow, newSessionId, Refused, stop } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const { answerInput, follow, Incomplete, newSessionId, record: recorded, Refused, stop, stopRecording } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 const record = (lsn, event) => `${JSON.stringify({ lsn, event })}\n`;
 const text = (lsn) => record(lsn, { type: 'text', content: `t${lsn} ` });
@@ -15,13 +15,17 @@ const complete = (lsn) => record(lsn, { type: 'complete', finishReason: 'stop' }
 const problem = (status, type, headers = {}) => ({ status, headers: { 'Content-Type': 'application/problem+json', ...headers }, body: JSON.stringify({ type: `urn:unbroken:${type}`, title: type, status, detail: `Detail of ${type}.` }) });
 const stream = (body, cut = false) => ({ status: 200, headers: { 'Content-Type': 'application/x-ndjson', 'X-Session-Id': 'x' }, body, cut });
 
+const recording = (status, type, body, { cut = false, ...headers } = {}) => ({ status: 200, headers: { 'Content-Type': type, 'X-Session-Id': 'x', 'X-Session-Status': status, ...headers }, body, cut });
+const events = (status, body, options) => recording(status, 'text/event-stream', body, options);
+const over = (status = 'complete') => ({ status: 204, headers: { 'X-Session-Id': 'x', 'X-Session-Status': status } });
+
 // Answers each request with the next of `answers`, and keeps the requests.
 async function server(...answers) {
   const asked = [];
   const made = http.createServer(async (request, response) => {
     let body = '';
     for await (const piece of request) body += piece;
-    asked.push({ method: request.method, path: request.url, after: request.headers['x-last-lsn'], id: request.headers['x-session-id'], body, at: Date.now() });
+    asked.push({ method: request.method, path: request.url, after: request.headers['x-last-lsn'], id: request.headers['x-session-id'], abort: request.headers['x-session-abort'], accept: request.headers.accept, body, at: Date.now() });
     const answer = answers.shift() ?? problem(500, 'the scenario expected no more requests');
     if (answer.drop) return response.destroy();
     response.writeHead(answer.status, answer.headers);
@@ -39,6 +43,12 @@ async function collect(served, options = {}) {
   const events = [];
   for await (const { lsn, event } of follow(served.url, 'a'.repeat(32), options)) events.push(event.type === 'text' ? lsn : `${event.type}@${lsn}`);
   return events;
+}
+
+async function collectRecorded(served, options = {}) {
+  const frames = [];
+  for await (const { cursor, type, data } of recorded(served.url, 'a'.repeat(32), options)) frames.push([cursor, type, data].filter((it) => it !== undefined).join(' '));
+  return frames;
 }
 
 const scenarios = {
@@ -189,6 +199,92 @@ const scenarios = {
     for (const [status, type] of [[404, 'no-such-input'], [409, 'input-answered'], [410, 'gone']]) assert.equal(await decline(await serve(problem(status, type))), false);
     const served = await serve(problem(422, 'unfit-answer'));
     await assert.rejects(decline(served), (error) => error instanceof Refused && error.status === 422 && error.message === 'Detail of unfit-answer.');
+  },
+
+  async a_recording_that_is_cut_at_every_byte_loses_and_repeats_nothing(serve) {
+    const parts = ['id: 3.a\r\ndata: ü💧\r\ndata: b\r\n\r\n', ': comment\n', 'id: 5.a\revent: x\rdata: c\r\r', ':\n', 'id: 6.b\ndata\n\n', 'data: cut'];
+    const bytes = Buffer.from(parts.join(''));
+    const expected = ['3.a message ü💧\nb', '5.a x c', '6.b message '];
+    const cutAt = async (at) => {
+      const read = bytes.subarray(0, at).toString();
+      // An event is whole with the CR or LF of its empty line.
+      const ends = [parts[0].length - 1, parts.slice(0, 3).join('').length, parts.slice(0, 5).join('').length];
+      const had = ends.filter((end) => read.length >= end).length;
+      const after = [undefined, '3.a', '5.a', '6.b'][had];
+      const rest = [parts, parts.slice(1), parts.slice(3), parts.slice(5)][had].join('');
+      const served = await serve(events('streaming', bytes.subarray(0, at), { cut: true }), events('streaming', rest), over());
+      assert.deepEqual(await collectRecorded(served, { body: 'q' }), expected, `cut at byte ${at}`);
+      assert.deepEqual(served.asked.map((it) => `${it.method} ${it.after}`), ['POST undefined', `GET ${after}`, 'GET 6.b'], `cut at byte ${at}`);
+    };
+    await Promise.all(Array.from({ length: bytes.length }, (_, at) => cutAt(at)));
+  },
+
+  async a_recording_that_comes_byte_by_byte_is_put_together(serve) {
+    const served = await serve({ ...events('complete', 'id: 3.a\r\ndata: ü\r\ndata: 💧\r\n\r\n'), dribble: true });
+    assert.deepEqual(await collectRecorded(served), ['3.a message ü\n💧']);
+  },
+
+  async a_clean_end_of_a_recording_is_one_once_the_server_confirms_it(serve) {
+    const served = await serve(events('streaming', 'id: 3.a\ndata: a\n\n'), events('streaming', 'id: 4.a\ndata: b\n\n'), over());
+    const states = [];
+    assert.deepEqual(await collectRecorded(served, { onState: (state) => states.push(state) }), ['3.a message a', '4.a message b']);
+    assert.deepEqual(states, ['connecting', 'live', 'live', 'live']);
+    const whole = await serve(events('complete', 'id: 3.a\ndata: a\n\n'));
+    assert.deepEqual(await collectRecorded(whole), ['3.a message a']);
+    const cut = await serve(events('complete', 'id: 3', { cut: true }), events('complete', 'id: 3.a\ndata: a\n\n'));
+    assert.deepEqual(await collectRecorded(cut), ['3.a message a']);
+    const later = await serve(over());
+    assert.deepEqual(await collectRecorded(later, { after: '4.a' }), []);
+    assert.equal(later.asked[0].after, '4.a');
+  },
+
+  async lines_of_a_recording_are_counted_from_the_first(serve) {
+    const lines = (status, first, body, cut) => recording(status, 'application/x-ndjson; charset=utf-8', body, { cut, 'X-First-LSN': first });
+    const served = await serve(lines('streaming', 3, '{}\n\n{"a":', true), lines('streaming', 5, '{"a":1}\r\n[]'), lines('complete', 6, '[]'));
+    assert.deepEqual(await collectRecorded(served), ['3 {}', '4 ', '5 {"a":1}', '6 []']);
+    assert.deepEqual(served.asked.map(({ after }) => after), [undefined, '4', '5']);
+  },
+
+  async a_recording_that_is_not_complete_tells_why(serve) {
+    const reason = { status: 200, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ status: 'error', code: 'provider', message: 'It broke off.' }) };
+    const served = await serve(events('streaming', 'id: 3.a\ndata: a\n\n', { cut: true }), over('error'), reason);
+    const frames = [];
+    const reading = (async () => {
+      for await (const { data } of recorded(served.url, 'a'.repeat(32), { body: 'q' })) frames.push(data);
+    })();
+    await assert.rejects(reading, (error) => error instanceof Incomplete && error.status === 'error' && error.code === 'provider' && error.message === 'It broke off.');
+    assert.deepEqual(frames, ['a']);
+    assert.equal(served.asked[2].accept, 'application/json');
+    const uncounted = await serve(events('error', 'data: a\n\n', { cut: true }), events('error', 'data: a\n\n', { cut: true }), reason);
+    await assert.rejects(collectRecorded(uncounted), Incomplete);
+    const stopped = await serve(over('aborted'), problem(404, 'not-found'));
+    await assert.rejects(collectRecorded(stopped, { after: '9' }), (error) => error instanceof Incomplete && error.status === 'aborted');
+  },
+
+  async frames_without_cursors_are_counted(serve) {
+    const served = await serve(events('streaming', 'data: a\n\ndata: b\n\n', { cut: true }), events('complete', 'data: a\n\ndata: b\n\ndata: c\n\n'));
+    assert.deepEqual(await collectRecorded(served), ['message a', 'message b', 'message c']);
+  },
+
+  async a_response_that_is_not_recorded_is_asked_for_once(serve) {
+    for (const answer of [{ status: 200, headers: { 'Content-Type': 'text/event-stream' }, body: 'data: a\n\n' }, recording('streaming', 'image/png', 'x'), problem(409, 'log-rewound')]) {
+      const served = await serve(answer);
+      await assert.rejects(collectRecorded(served, { body: 'q' }), (error) => error instanceof Refused && error.status === answer.status);
+      assert.equal(served.asked.length, 1);
+    }
+  },
+
+  async a_start_of_a_recording_is_repeated_with_the_same_id_and_bytes(serve) {
+    const served = await serve({ drop: true }, problem(503, 'not-ready'), events('complete', 'id: 3.a\ndata: a\n\n'));
+    assert.deepEqual(await collectRecorded(served, { body: '{"q":1}', headers: { 'Content-Type': 'application/json' } }), ['3.a message a']);
+    for (const { method, id, body } of served.asked) assert.deepEqual([method, id, body], ['POST', 'a'.repeat(32), '{"q":1}']);
+  },
+
+  async the_stop_of_a_recording_is_repeated_until_it_is_confirmed(serve) {
+    const served = await serve({ drop: true }, { status: 202 });
+    assert.equal(await stopRecording(served.url, 'b'.repeat(32)), true);
+    for (const { method, path, id, abort } of served.asked) assert.deepEqual([method, path, id, abort], ['POST', '/chat', 'b'.repeat(32), '1']);
+    assert.equal(await stopRecording((await serve(problem(404, 'not-found'))).url, 'c'.repeat(32)), false);
   },
 };
 

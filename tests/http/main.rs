@@ -1,6 +1,7 @@
 //! The promises to HTTP clients, over real sockets.
 
 mod access;
+#[path = "../support/client.rs"]
 mod client;
 mod compact;
 mod content;

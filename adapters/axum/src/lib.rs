@@ -33,6 +33,28 @@
 //! let app: Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
 //!
+//! # Existing routes
+//!
+//! A handler that answers [`Sse`](axum::response::Sse) becomes durable by one line, and needs no change:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! use axum::{Router, response::sse::{Event, Sse}, routing::post};
+//! use futures_util::stream::{self, Stream};
+//! use unbroken::{access::AnyoneWithTheId, record::RecordLayer, session::Sessions};
+//!
+//! async fn ask(question: String) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+//!     Sse::new(stream::iter([Ok(Event::default().data(question))]))
+//! }
+//!
+//! let app: Router = Router::new()
+//!     .route("/ask", post(ask))
+//!     .layer(RecordLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()));
+//! ```
+//!
+//! `Router::route_layer` and `MethodRouter::layer` take the layer too. `MethodRouter::route_layer` is not enough: the `GET`
+//! that resumes doesn't pass it. The module [`record`](unbroken::record) says what clients send.
+//!
 //! # Deployment
 //!
 //! `axum::serve` has no time limits for clients. A connection with half a request head, or with a response

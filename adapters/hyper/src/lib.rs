@@ -38,6 +38,32 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Existing services
+//!
+//! A service that streams becomes durable by a layer around it:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper::{Request, Response, body::Incoming};
+//! use tower::{Layer, service_fn};
+//! use unbroken::{access::AnyoneWithTheId, record::{InnerBody, RecordLayer}, session::Sessions};
+//!
+//! let ask = service_fn(|_: Request<InnerBody<Incoming>>| async {
+//!     let events = Full::new(Bytes::from("data: Hel\n\ndata: lo\n\n"));
+//!     let response = Response::builder().header("content-type", "text/event-stream");
+//!     Ok::<_, Infallible>(response.body(events).expect("these headers are valid"))
+//! });
+//! let ask = RecordLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(ask);
+//! let app = unbroken_hyper::mount("/ask", ask);
+//! # fn serves<T: tower::Service<Request<Incoming>>>(_: T) {}
+//! # serves(app);
+//! ```
+//!
+//! The module [`record`](unbroken::record) says what clients send.
+//!
 //! # With axum and warp
 //!
 //! `axum::serve` and `warp::serve` have no time limits for clients. [`serve`] takes an `axum::Router`, and a

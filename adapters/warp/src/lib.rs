@@ -29,6 +29,30 @@
 //! # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
 //! ```
 //!
+//! # Existing routes
+//!
+//! A route that replies with server-sent events becomes durable as a service of the whole application:
+//!
+//! ```no_run
+//! # use std::convert::Infallible;
+//! use futures_util::stream;
+//! use tower_layer::Layer;
+//! use unbroken::{access::AnyoneWithTheId, record::RecordLayer, session::Sessions};
+//! use warp::Filter;
+//!
+//! # async fn serves(listener: tokio::net::TcpListener) {
+//! let ask = warp::path!("ask").and(warp::post()).map(|| {
+//!     let events = [Ok::<_, Infallible>(warp::sse::Event::default().data("Hello"))];
+//!     warp::sse::reply(stream::iter(events))
+//! });
+//! let app = RecordLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(warp::service(ask));
+//! unbroken_hyper::serve(listener, app).await;
+//! # }
+//! ```
+//!
+//! A tower service that is recorded is [mounted](mount) as any other. Don't mount a `warp::service` inside of a filter: warp
+//! doesn't allow that. The module [`record`](unbroken::record) says what clients send.
+//!
 //! # Deployment
 //!
 //! `warp::serve` has no time limits for clients. A connection with half a request head, or with a response

@@ -10,6 +10,11 @@
 // After a reload, `follow(url, id, { after: lsn })` resumes after the last record that was kept.
 // The loop ends after the terminal event (`complete`, `aborted` or `error`) and never before it:
 // any other end of the body is a cut, after which it resumes from the last LSN.
+//
+// A route of the application's own behind a `RecordLayer` is read with `record`, and stopped with `stopRecording`:
+//
+//   const start = { body: JSON.stringify(question), headers: { 'Content-Type': 'application/json' } };
+//   for await (const { cursor, type, data } of record('/ask', newSessionId(), start)) show(type, data);
 
 const TERMINAL = new Set(['complete', 'aborted', 'error']);
 const TRANSIENT = new Set([408, 425, 429, 502, 503, 504]);
@@ -111,6 +116,119 @@ export function answerInput(url, id, inputId, answer) {
   return insist(`${url}/${id}/inputs/${inputId}`, { headers, body: JSON.stringify(answer) }, [404, 409, 410]);
 }
 
+/** The end of a recorded response that is not complete: `status` is `aborted` or `error`. There is no more of it. */
+export class Incomplete extends Error {
+  constructor({ status, code, message }) {
+    super(message ?? `The response ended as ${status}.`);
+    Object.assign(this, { name: 'Incomplete', status, code });
+  }
+}
+
+/**
+ * Yields each frame of a recorded response after the cursor `after` once, in order: `{ cursor, type, data }` for a
+ * server-sent event, `{ cursor, data }` for a line of NDJSON. With a `body`, the same string or bytes each time, it starts
+ * the session first. All requests have the `headers`. Calls `onState` as `follow` does. After a reload,
+ * `record(url, id, { after: cursor })` resumes. Returns once the server confirms that the response is complete; any other
+ * end of a body is a cut, after which it resumes. Throws `Incomplete`, `Refused` (with status 409 also if the server lost
+ * frames that were read), or the signal's reason. Leaving the loop early closes the connection, and the session goes on.
+ */
+export async function* record(url, id, { body, headers, after = '', signal, onState = () => {} } = {}) {
+  let started = body === undefined;
+  let failures = 0;
+  let uncounted = 0; // frames after the cursor that have none: the body says that it is an event stream, and isn't
+  onState('connecting');
+  for (;;) {
+    const line = new AbortController();
+    const watch = watchdog(() => line.abort());
+    let [why, wait, status, clean, fresh] = ['the connection was cut', 0, '', false, false];
+    try {
+      signal?.throwIfAborted();
+      const cursor = after === '' ? {} : { 'X-Last-LSN': after };
+      const response = await fetch(url, {
+        method: started ? 'GET' : 'POST',
+        headers: { ...headers, 'X-Session-Id': id, ...cursor },
+        body: started ? undefined : body,
+        cache: 'no-store',
+        signal: signal ? AbortSignal.any([signal, line.signal]) : line.signal,
+      });
+      if (response.ok) {
+        status = response.headers.get('X-Session-Status');
+        // Asking again would do again what the route does.
+        if (!status) throw new Refused(response.status, { title: 'The response is not recorded, or `X-Session-Status` is not exposed.' });
+        started = true;
+        onState('live');
+        let known = uncounted;
+        for await (const frame of response.status === 204 ? [] : frames(response, watch, ended(status))) {
+          if (frame.cursor !== undefined) [after, uncounted, known] = [frame.cursor, 0, 0];
+          else if (known-- > 0) continue; // had it
+          else uncounted++;
+          [failures, fresh] = [0, true];
+          yield frame;
+        }
+        clean = true;
+      } else {
+        const refused = await refusal(response);
+        if (!TRANSIENT.has(response.status)) throw refused;
+        why = refused.message;
+        wait = retryAfter(response);
+      }
+    } catch (error) {
+      if (signal?.aborted || error instanceof Refused) throw error; // else: a cut, come again
+    } finally {
+      watch.end();
+      line.abort();
+    }
+    if (ended(status) && (clean || !fresh)) {
+      if (status === 'complete' && clean) return;
+      if (status !== 'complete') throw new Incomplete(await outcome(url, id, headers, status));
+    }
+    // A proxy may end a body cleanly that was cut: the server must say that there is no more.
+    if (clean && fresh) continue;
+    wait ||= backoff(failures++);
+    onState('reconnecting', why);
+    await pause(wait, signal);
+  }
+}
+
+/** Stops the session of a recorded response for all its readers. False if there is nothing to stop. Can be repeated. */
+export function stopRecording(url, id, { headers } = {}) {
+  return insist(url, { headers: { ...headers, 'X-Session-Id': id, 'X-Session-Abort': '1' }, keepalive: true }, [404, 410]);
+}
+
+const ended = (status) => ['complete', 'aborted', 'error'].includes(status);
+
+async function outcome(url, id, headers, status) {
+  try {
+    const response = await fetch(url, { headers: { ...headers, Accept: 'application/json', 'X-Session-Id': id }, cache: 'no-store' });
+    return { status, ...(response.ok ? await response.json() : {}) };
+  } catch {
+    return { status }; // known from the header; the reason isn't
+  }
+}
+
+// The frames of a body. Its last line may lack its end only if the recording was whole before the body began.
+async function* frames(response, watch, whole) {
+  const type = response.headers.get('Content-Type') ?? '';
+  if (/^text\/event-stream\b/i.test(type)) yield* serverSentEvents(response.body, watch);
+  else if (/^application\/(x-)?(ndjson|jsonl)/i.test(type)) {
+    let cursor = Number(response.headers.get('X-First-LSN'));
+    for await (const data of textLines(response.body, watch, /\r?\n/, whole)) yield { cursor: cursor++, data };
+  } else throw new Refused(response.status, { title: `Events and lines can be read, not \`${type}\`.` });
+}
+
+async function* serverSentEvents(body, watch) {
+  let [cursor, type, data] = [undefined, '', []];
+  for await (const line of textLines(body, watch, /\r\n|\r|\n/)) {
+    const [, name, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
+    if (line === '') {
+      if (data.length) yield { cursor, type: type || 'message', data: data.join('\n') };
+      [cursor, type, data] = [undefined, '', []];
+    } else if (name === 'data') data.push(value);
+    else if (name === 'event') type = value;
+    else if (name === 'id') cursor = value;
+  }
+}
+
 // Posts until the server accepts (true) or answers with a status of `noes` (false).
 async function insist(url, options, noes) {
   for (let failures = 0; ; failures++) {
@@ -132,15 +250,25 @@ const refusal = async (response) => new Refused(response.status, await response.
 
 // NDJSON, one record per line. An empty line is a heartbeat. A partial line at the end was cut, and comes again.
 async function* lines(body, watch) {
+  for await (const line of textLines(body, watch, /\n/)) if (line.trim()) yield JSON.parse(line);
+}
+
+// Lines without their ends. What is left at the end is a line only where `last` says so.
+async function* textLines(body, watch, end, last = false) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let rest = ''; ; ) {
+  let [rest, afterCr] = ['', false];
+  for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) break;
     watch.reset();
-    const whole = (rest + value).split('\n');
+    if (!value) continue;
+    const text = afterCr && value[0] === '\n' ? value.slice(1) : value; // half of a CRLF
+    afterCr = end.test('\r') && value.endsWith('\r');
+    const whole = (rest + text).split(end);
     rest = whole.pop();
-    for (const line of whole) if (line.trim()) yield JSON.parse(line);
+    yield* whole;
   }
+  if (last && rest) yield rest;
 }
 
 function watchdog(bite) {

@@ -128,6 +128,7 @@ mod route;
 mod splice;
 mod sse;
 
+pub(crate) use self::parameters::cursor;
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
@@ -223,6 +224,11 @@ impl Native {
             encoder
         })
     }
+}
+
+/// Returns true if the headers `Accept` ask for JSON, and name no streaming type.
+pub(crate) fn prefers_json(head: &Parts) -> bool {
+    accept::negotiate(&head.headers) == Some(Representation::Json)
 }
 
 impl Default for Native {

@@ -37,7 +37,7 @@ pub(super) fn session_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
 ///
 /// On a POST an empty cursor is malformed: a failed reconnect must not start a session. Only
 /// `Last-Event-ID` may be empty there, for an event source that has no id yet.
-pub(super) fn cursor(
+pub(crate) fn cursor(
     head: &Parts,
     names: &[HeaderName],
     parameter: &str,

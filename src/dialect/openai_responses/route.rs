@@ -1,6 +1,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderName, Method, request::Parts};
+use http::{Method, request::Parts};
 
 use super::{
     OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::ResponseIdentity,
@@ -13,14 +13,13 @@ use crate::{
         names::check_name,
         query::query,
     },
+    headers::IDEMPOTENCY_KEY,
     log::{Position, SessionId},
 };
 
 const ROOT: &str = "POST, OPTIONS";
 const RESPONSE: &str = "GET, HEAD, DELETE, OPTIONS";
 const CANCEL: &str = "POST, OPTIONS";
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The prefix of response ids.
 const PREFIX: &str = "resp_";

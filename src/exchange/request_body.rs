@@ -23,7 +23,7 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 const DRAIN_TOTAL: Duration = Duration::from_secs(30);
 
 /// The body of a request, which is read within limits or drained.
-pub(super) struct IncomingBody<B> {
+pub(crate) struct IncomingBody<B> {
     body: Pin<Box<B>>,
     whole: bool,
 }
@@ -34,7 +34,7 @@ where
     B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(body: B) -> Self {
+    pub(crate) fn new(body: B) -> Self {
         Self {
             body: Box::pin(body),
             whole: false,
@@ -42,7 +42,7 @@ where
     }
 
     /// Reads the whole body, if it has at most `max` bytes and arrives in time.
-    pub(super) async fn read(&mut self, max: usize, within: Duration) -> Result<Bytes, Refusal> {
+    pub(crate) async fn read(&mut self, max: usize, within: Duration) -> Result<Bytes, Refusal> {
         // Refused by the announced length, before the client sends the body.
         if self.body.size_hint().lower() > max as u64 {
             return Err(too_large(max));
@@ -89,7 +89,7 @@ where
     ///
     /// A connection that is closed while a part of the request is unread is reset. A sender that is
     /// still sending, such as a proxy, would never see the response.
-    pub(super) fn drain(mut self, max: usize, sessions: Sessions)
+    pub(crate) fn drain(mut self, max: usize, sessions: Sessions)
     where
         B: Send + 'static,
         B::Data: Send,
@@ -130,7 +130,7 @@ where
 fn too_large(max: usize) -> Refusal {
     Refusal::new(
         Problem::BodyTooLarge,
-        format!("a body may have {max} bytes; send a shorter conversation"),
+        format!("a body may have {max} bytes; send a shorter one"),
     )
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 ///
 /// Frameworks strip it from the path that the service sees; `Location` and `Content-Location` need it.
 /// The adapters insert it. Behind a proxy that rewrites paths, or without an adapter, set the path with
-/// [`DurableLayer::public_path`](super::DurableLayer::public_path).
+/// [`DurableLayer::public_path`](crate::durable::DurableLayer::public_path) or
+/// [`RecordLayer::public_path`](crate::record::RecordLayer::public_path).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountPath(Arc<str>);
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     dialect::{Encoder, Progress},
-    log::{Chunk, Lsn, Position},
+    log::{Chunk, Lsn, Position, Status},
     session::{Batch, BatchLimits, ReadError, Reader},
 };
 
@@ -21,12 +21,12 @@ const FULL: usize = FRAME - 2 * 1024;
 
 /// The time between the last frame of a failing body and its error. hyper drops a frame that an error
 /// follows at once; the delay lets it write the frame first.
-const FLUSH: Duration = Duration::from_millis(20);
+pub(crate) const FLUSH: Duration = Duration::from_millis(20);
 
 /// The frames of a session's stream: batches of a reader, in an encoder's bytes.
-pub(super) struct SessionStream {
+pub(crate) struct SessionStream<E: ?Sized = dyn Encoder> {
     reader: Reader,
-    encoder: Box<dyn Encoder>,
+    encoder: Box<E>,
     // Encoded, but not sent yet.
     frame: BytesMut,
     skip_to: Lsn,
@@ -47,10 +47,10 @@ enum StreamState {
     Done,
 }
 
-impl SessionStream {
-    pub(super) fn new(
+impl<E: Encoder + ?Sized> SessionStream<E> {
+    pub(crate) fn new(
         reader: Reader,
-        encoder: Box<dyn Encoder>,
+        encoder: Box<E>,
         preamble: BytesMut,
         heartbeat: Option<Duration>,
     ) -> Self {
@@ -68,15 +68,25 @@ impl SessionStream {
         }
     }
 
-    pub(super) fn skip_to(&mut self, lsn: Lsn) {
+    pub(crate) fn skip_to(&mut self, lsn: Lsn) {
         self.skip_to = lsn;
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    /// Returns the session's status, as far as this server knows it.
+    pub(crate) fn status(&self) -> Status {
+        self.reader.status()
+    }
+
+    /// Returns the encoder, to which all records up to the last bytes were given.
+    pub(crate) fn encoder(&mut self) -> &mut E {
+        &mut self.encoder
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, StreamState::Done)
     }
 
-    pub(super) fn poll_bytes(
+    pub(crate) fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ReadError>>> {
@@ -274,13 +284,14 @@ impl SessionStream {
         let Some(heartbeat) = &mut self.heartbeat else {
             return Poll::Pending;
         };
-        std::task::ready!(heartbeat.poll(cx));
-        if let Some(bytes) = self.encoder.heartbeat() {
+        loop {
+            std::task::ready!(heartbeat.poll(cx));
             heartbeat.sent();
-            return Poll::Ready(bytes);
+            // Here may be no place for one now.
+            if let Some(bytes) = self.encoder.heartbeat() {
+                return Poll::Ready(bytes);
+            }
         }
-        self.heartbeat = None;
-        Poll::Pending
     }
 }
 
@@ -320,11 +331,11 @@ impl Heartbeat {
     }
 }
 
-impl fmt::Debug for SessionStream {
+impl<E: Encoder + ?Sized> fmt::Debug for SessionStream<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionStream")
             .field("reader", &self.reader)
-            .field("encoder", &self.encoder)
+            .field("encoder", &&*self.encoder)
             .finish_non_exhaustive()
     }
 }

@@ -57,7 +57,7 @@ impl CrossSite {
     /// # Errors
     ///
     /// [`Problem::CrossSite`].
-    pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, head: &Parts) -> Result<(), Refusal> {
         let Some(origins) = &self.origins else {
             return Ok(());
         };

@@ -1,4 +1,5 @@
 //! A client with one connection per request, so that dropping a response cuts it.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,0 +1,15 @@
+//! The promises to clients of recorded routes, over real sockets.
+
+mod access;
+mod app;
+#[path = "../support/client.rs"]
+mod client;
+mod ending;
+mod frameworks;
+mod idempotency;
+mod limits;
+mod manage;
+mod passing;
+mod resume;
+mod service;
+mod waiting;
