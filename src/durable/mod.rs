@@ -65,6 +65,7 @@ mod followed_calls;
 mod format;
 mod full_log;
 mod handed_turn;
+mod history;
 mod hooks;
 mod input_budget;
 mod inputs;
@@ -107,6 +108,7 @@ pub use self::{
     cross_site::CrossSite,
     digest::digest_of,
     format::ChatFormat,
+    history::{ChatExchange, History, HistoryError},
     hooks::{SessionEnded, SessionStarted},
     inputs::SessionInputs,
     layer::DurableLayer,

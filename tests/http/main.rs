@@ -5,6 +5,7 @@ mod client;
 mod compact;
 mod content;
 mod depth;
+mod history;
 mod hooks;
 mod http2;
 mod inputs;

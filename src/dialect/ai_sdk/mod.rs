@@ -226,6 +226,7 @@ mod options;
 mod part_check;
 mod parts;
 mod pieces;
+mod recall;
 mod reduce;
 mod replay;
 mod request;
@@ -242,11 +243,14 @@ pub(super) use self::array::MessageChunks;
 use self::{encoder::NullSink, fold::UiMessageFold};
 pub use self::{message::UiMessage, response::RUN_ID};
 use super::{
-    Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route,
-    Subject,
+    ChatMessage, Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits,
+    ResponseData, Route, Subject,
     handed_over::{HANDED_OVER, may_have_run},
 };
-use crate::{chat::EnabledTools, log::Chunk};
+use crate::{
+    chat::EnabledTools,
+    log::{Chunk, SessionId},
+};
 
 /// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -409,5 +413,18 @@ impl Dialect for AiSdk {
 
     fn finds_by_chat(&self) -> bool {
         true
+    }
+
+    fn message_form(&self) -> Option<&'static str> {
+        Some("ui-message")
+    }
+
+    fn answered(
+        &self,
+        session: &SessionId,
+        asked: Vec<ChatMessage>,
+        log: &[Chunk],
+    ) -> Vec<ChatMessage> {
+        recall::answered(self, session, asked, log)
     }
 }
