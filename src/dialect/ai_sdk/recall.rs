@@ -1,6 +1,10 @@
 //! Requests whose conversation the server keeps.
 
-use std::{collections::HashMap, error::Error, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+    fmt, mem,
+};
 
 use serde_json::Value;
 
@@ -11,7 +15,7 @@ use super::{
     reduce::MessageReducer,
 };
 use crate::{
-    chat::{ChatRequest, Role},
+    chat::{ChatRequest, Message, Role},
     dialect::{ChatMessage, Problem, Recall, Refusal, Start},
     log::{Chunk, SessionId},
 };
@@ -45,9 +49,7 @@ impl Recall for UiRecall {
             Some(message) => {
                 let (mut messages, _) = parts::last(message);
                 if message.role == Role::Assistant {
-                    let outputs = messages.iter().rev();
-                    let outputs = outputs.take_while(|it| it.role == Role::Tool).count();
-                    messages.drain(..messages.len() - outputs);
+                    messages.drain(..outputs_begin(&messages));
                 }
                 messages
             }
@@ -68,8 +70,12 @@ impl Recall for UiRecall {
         };
         let (messages, _) = parts::last(&asked);
         let before = before.iter().flat_map(parts::earlier);
-        start.request.messages = before.chain(messages).collect();
+        let given = mem::replace(
+            &mut start.request.messages,
+            before.chain(messages).collect(),
+        );
         if asked.role == Role::Assistant {
+            give_again(given, &asked, &mut start.request)?;
             MessageNotes::continuing(&asked)?.put_into(start)?;
         }
         Ok(vec![asked.try_into().map_err(|error| unreadable(&error))?])
@@ -153,6 +159,42 @@ fn take_outcome(part: &mut UiPart, given: &UiPart) {
             part.insert((*field).to_owned(), value.clone());
         }
     }
+}
+
+/// Adds the outputs for calls that have an outcome before the end of the answer: whether they may be given again
+/// is up to the logs.
+fn give_again(
+    given: Vec<Message>,
+    asked: &UiMessage,
+    request: &mut ChatRequest,
+) -> Result<(), Refusal> {
+    let calls: HashSet<_> = parts::call_ids(asked)?.into_iter().collect();
+    let messages = &mut request.messages;
+    let outputs = messages[outputs_begin(messages)..].iter();
+    let taken: HashSet<_> = outputs.filter_map(|it| it.tool_call_id.clone()).collect();
+    for output in given {
+        let call = output.tool_call_id.as_deref().unwrap_or_default();
+        if !calls.contains(call) {
+            return Err(Refusal::new(
+                Problem::NotOpen,
+                format!(
+                    "the message `{}` of this chat has no call `{}`; answer calls that it has",
+                    asked.id.escape_debug(),
+                    call.escape_debug()
+                ),
+            ));
+        }
+        if !taken.contains(call) {
+            messages.push(output);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the index of the first of the outputs at the end.
+fn outputs_begin(messages: &[Message]) -> usize {
+    let outputs = messages.iter().rev();
+    messages.len() - outputs.take_while(|it| it.role == Role::Tool).count()
 }
 
 fn approval(part: &UiPart) -> Option<&Value> {

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, Message, ToolCall};
 
 use super::{Chats, says};
+use crate::client::Whole;
 
 /// A message of the assistant with an output for the call, as a client sends it back.
 fn output(session: &str, call: &str, output: &str) -> Value {
@@ -11,6 +12,11 @@ fn output(session: &str, call: &str, output: &str) -> Value {
         {"type": "tool-seat", "toolCallId": call, "state": "output-available",
          "input": {"free": "all"}, "output": output},
     ]}})
+}
+
+fn problem(refused: &Whole) -> String {
+    let urn = refused.json()["type"].as_str().unwrap().to_owned();
+    urn.strip_prefix("urn:unbroken:").unwrap().to_owned()
 }
 
 /// A chat whose first answer has handed a call to the client. Returns its session.
@@ -59,6 +65,11 @@ async fn an_output_of_a_client_continues_the_message_that_is_kept() {
         }
         let again = chats.send(&next).await.whole().await;
         assert!(again.text().contains("2C it is."), "{}", again.text());
+        let other = chats.refused(&output(&session, "1", "1A")).await;
+        assert_eq!(
+            (other.status(), problem(&other)),
+            (409, "output-given".into())
+        );
         assert!(chats.calls.none().await);
         assert_eq!(
             chats.page().await,
@@ -108,8 +119,10 @@ async fn an_exchange_that_continues_an_answer_has_it_as_a_whole() {
 async fn an_output_that_no_session_has_asked_for_is_refused() {
     let (chats, session) = handed_over().await;
     let refused = chats.refused(&output(&session, "9", "2C")).await;
-    assert_eq!(refused.status(), 422);
-    assert_eq!(refused.json()["type"], "urn:unbroken:not-open");
+    assert_eq!(
+        (refused.status(), problem(&refused)),
+        (422, "not-open".into())
+    );
     let refused = chats
         .refused(&output("0123456789abcdefghjkmnpqrs", "1", "2C"))
         .await;
