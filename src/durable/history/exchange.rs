@@ -36,22 +36,39 @@ pub struct ChatExchange {
 }
 
 impl ChatExchange {
+    /// Creates a complete exchange without usage, for tests of a [`History`](super::History).
+    pub fn new(
+        ending_id: impl Into<String>,
+        session: SessionId,
+        number: u64,
+        messages: impl IntoIterator<Item = ChatMessage>,
+    ) -> Self {
+        Self {
+            ending_id: ending_id.into(),
+            session,
+            number,
+            messages: messages.into_iter().collect(),
+            outcome: Outcome::Complete,
+            usage: None,
+        }
+    }
+
     /// Returns the messages of a chat whose exchanges these are, in any order, oldest first.
     ///
     /// An exchange replaces the message with the id of its first one, and all after it: so a message that was
     /// edited or answered again has its latest form, whichever exchange was kept first.
     ///
     /// ```
-    /// # use serde_json::json;
-    /// # use unbroken::durable::ChatExchange;
-    /// # let exchange = |number: u64, messages: serde_json::Value| -> ChatExchange {
-    /// #     let whole = json!({"endingId": format!("{number:032}"), "number": number, "outcome": "complete",
-    /// #         "session": "0123456789abcdefghjkmnpqrs", "messages": messages});
-    /// #     serde_json::from_value(whole).unwrap()
-    /// # };
-    /// let first = exchange(1, json!([{"id": "m1"}, {"id": "a1"}]));
-    /// let second = exchange(2, json!([{"id": "m2"}, {"id": "a2"}]));
-    /// let edited = exchange(3, json!([{"id": "m1"}, {"id": "a3"}]));
+    /// use serde_json::Map;
+    /// use unbroken::{dialect::ChatMessage, durable::ChatExchange, log::SessionId};
+    ///
+    /// let exchange = |number, ids: [&str; 2]| {
+    ///     let messages = ids.map(|id| ChatMessage::new(id, Map::new()));
+    ///     ChatExchange::new(format!("{number:032}"), SessionId::random(), number, messages)
+    /// };
+    /// let first = exchange(1, ["m1", "a1"]);
+    /// let second = exchange(2, ["m2", "a2"]);
+    /// let edited = exchange(3, ["m1", "a3"]);
     /// let chat = ChatExchange::conversation([edited, second, first]);
     /// assert_eq!(chat.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["m1", "a3"]);
     /// ```
@@ -160,14 +177,8 @@ mod tests {
             let said = Map::from_iter([("of".to_owned(), json!(number))]);
             ChatMessage::new(*id, said)
         };
-        ChatExchange {
-            ending_id: format!("{number}-{}", ids.len()),
-            session: SessionId::random(),
-            number,
-            messages: ids.iter().map(message).collect(),
-            outcome: Outcome::Complete,
-            usage: None,
-        }
+        let ending = format!("{number}-{}", ids.len());
+        ChatExchange::new(ending, SessionId::random(), number, ids.iter().map(message))
     }
 
     fn shown(exchanges: &[ChatExchange]) -> Vec<(String, u64)> {
