@@ -171,7 +171,7 @@ pub use self::durable_streams::DurableStreams;
 #[cfg(feature = "openai-responses")]
 pub use self::openai_responses::OpenAiResponses;
 
-pub(crate) use self::{head::is_json, key::hash, names::check_names};
+pub(crate) use self::{head::is_json, key::hash, names::check_names, recall::HISTORY_NOTE};
 
 /// The reason why the sessions of a dialect are never restarted.
 const NO_RESTART: &str = "the session's clients can't be told to begin anew";

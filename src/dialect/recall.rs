@@ -3,6 +3,9 @@ use std::fmt;
 use super::{ChatMessage, Refusal, Start};
 use crate::chat::ChatRequest;
 
+/// The field of `session_info` with what the history gets of a request. It is for servers only.
+pub(crate) const HISTORY_NOTE: &str = "history";
+
 /// The part of decoding a start that needs the chat's earlier messages, which a
 /// [`History`](crate::durable::History) has.
 ///

@@ -135,7 +135,7 @@ mod outcome {
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Word {
+    enum OutcomeWord {
         Ended(Ended),
         Failed(ErrorCode),
     }
@@ -149,18 +149,18 @@ mod outcome {
 
     pub(super) fn serialize<S: Serializer>(outcome: &Outcome, to: S) -> Result<S::Ok, S::Error> {
         let word = match outcome {
-            Outcome::Complete => Word::Ended(Ended::Complete),
-            Outcome::Aborted => Word::Ended(Ended::Aborted),
-            Outcome::Error(code) => Word::Failed(*code),
+            Outcome::Complete => OutcomeWord::Ended(Ended::Complete),
+            Outcome::Aborted => OutcomeWord::Ended(Ended::Aborted),
+            Outcome::Error(code) => OutcomeWord::Failed(*code),
         };
         word.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Outcome, D::Error> {
-        Ok(match Word::deserialize(from)? {
-            Word::Ended(Ended::Complete) => Outcome::Complete,
-            Word::Ended(Ended::Aborted) => Outcome::Aborted,
-            Word::Failed(code) => Outcome::Error(code),
+        Ok(match OutcomeWord::deserialize(from)? {
+            OutcomeWord::Ended(Ended::Complete) => Outcome::Complete,
+            OutcomeWord::Ended(Ended::Aborted) => Outcome::Aborted,
+            OutcomeWord::Failed(code) => Outcome::Error(code),
         })
     }
 }

@@ -56,6 +56,9 @@ impl DurableLayer {
     /// [`Limits::event_bytes`](field@crate::session::Limits::event_bytes). A longer one, such as a file in a `data:` URL, is
     /// refused (413): raise that limit together with [`max_body`](Self::max_body).
     ///
+    /// The whole conversation is stored with each session, as the request that a recovery repeats: what
+    /// [`load`](History::load) returns bounds it.
+    ///
     /// A session that is deleted before its ending was appended is not appended. The history has what began with
     /// it: earlier answers come from the application.
     ///

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use super::ChatExchange;
 use crate::{
     chat::{ChatEvent, Usage},
-    dialect::{ChatMessage, Dialect},
+    dialect::{ChatMessage, Dialect, HISTORY_NOTE},
     log::{Chunk, Outcome, SessionId},
 };
 
@@ -18,7 +18,7 @@ pub(in crate::durable) struct HistoryNote {
 
 impl HistoryNote {
     /// The field of `session_info`.
-    pub(in crate::durable) const NAME: &'static str = "history";
+    pub(in crate::durable) const NAME: &'static str = HISTORY_NOTE;
 
     pub(super) fn new(dialect: &dyn Dialect, number: u64, messages: Vec<ChatMessage>) -> Self {
         Self {

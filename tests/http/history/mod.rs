@@ -4,7 +4,7 @@ mod delivery;
 mod edits;
 mod outputs;
 mod refused;
-mod table;
+pub(crate) mod table;
 mod turns;
 
 use serde_json::{Value, json};

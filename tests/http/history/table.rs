@@ -14,10 +14,10 @@ use crate::server::until;
 
 /// A table of conversations, which the test can hold up and break.
 #[derive(Clone, Default)]
-pub(super) struct Table(Arc<Rows>);
+pub(crate) struct Table(Arc<TableState>);
 
 #[derive(Default)]
-struct Rows {
+struct TableState {
     rows: Mutex<Vec<(Option<Owner>, ChatId, ChatExchange)>>,
     is_held: AtomicBool,
     held: Mutex<Vec<(u64, Arc<Semaphore>)>>,
@@ -27,46 +27,46 @@ struct Rows {
 
 impl Table {
     /// Makes further appends wait.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.0.is_held.store(true, SeqCst);
     }
 
     /// Waits until so many appends are held up.
-    pub(super) async fn held(&self, count: usize) {
+    pub(crate) async fn held(&self, count: usize) {
         until(async || self.0.held.lock().unwrap().len() == count).await;
     }
 
     /// Lets the last append of this number go on.
-    pub(super) fn unhold(&self, number: u64) {
+    pub(crate) fn unhold(&self, number: u64) {
         let held = self.0.held.lock().unwrap();
         let (_, gate) = held.iter().rfind(|(held, _)| *held == number).unwrap();
         gate.add_permits(1);
     }
 
     /// Lets the last append of this number go on, and waits until it is done.
-    pub(super) async fn release(&self, number: u64) {
+    pub(crate) async fn release(&self, number: u64) {
         let before = self.appended();
         self.unhold(number);
         until(async || self.appended() > before).await;
     }
 
-    pub(super) fn break_it(&self, is_broken: bool) {
+    pub(crate) fn break_it(&self, is_broken: bool) {
         self.0.is_broken.store(is_broken, SeqCst);
     }
 
     /// Returns the number of appends that are done, repeated ones included.
-    pub(super) fn appended(&self) -> usize {
+    pub(crate) fn appended(&self) -> usize {
         self.0.appended.load(SeqCst)
     }
 
     /// Returns the rows, in the order in which they came.
-    pub(super) fn rows(&self) -> Vec<ChatExchange> {
+    pub(crate) fn rows(&self) -> Vec<ChatExchange> {
         let rows = self.0.rows.lock().unwrap();
         rows.iter().map(|(.., row)| row.clone()).collect()
     }
 
     /// Waits for so many rows.
-    pub(super) async fn has(&self, count: usize) -> Vec<ChatExchange> {
+    pub(crate) async fn has(&self, count: usize) -> Vec<ChatExchange> {
         until(async || self.rows().len() == count).await;
         self.rows()
     }
