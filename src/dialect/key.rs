@@ -72,6 +72,12 @@ impl SessionKey {
         self
     }
 
+    /// Adds the place in its chat at which the key is used.
+    pub(crate) fn at(mut self, place: u64) -> Self {
+        self.hash = hash([&self.hash[..], &place.to_be_bytes()]);
+        self
+    }
+
     /// Returns the prefix of the ids.
     pub(crate) fn id_prefix(&self) -> &'static str {
         self.prefix

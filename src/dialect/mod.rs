@@ -83,6 +83,7 @@ pub mod ai_sdk;
 mod argument_rest;
 mod body;
 mod chat_body;
+mod chat_message;
 mod compact;
 mod cursor;
 #[cfg(feature = "durable-streams")]
@@ -114,6 +115,7 @@ pub mod openai_responses;
 mod part_fields;
 mod problem;
 mod query;
+mod recall;
 mod refusal;
 mod response;
 #[cfg(any(feature = "ai-sdk", feature = "openai-responses"))]
@@ -136,11 +138,15 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 use serde_json::{Map, Value};
 
-use crate::{chat::Media, log::Chunk};
+use crate::{
+    chat::Media,
+    log::{Chunk, SessionId},
+};
 
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
 pub use self::{
+    chat_message::ChatMessage,
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
@@ -150,6 +156,7 @@ pub use self::{
     key::{KeyReuse, SessionKey},
     limits::{Element, RequestLimits},
     native::Native,
+    recall::Recall,
     refusal::{Problem, Refusal},
     response::{ResponseData, SessionView},
     start::{Concurrency, GivenAnswers, ResponseMode, SessionNaming, Start},
@@ -170,6 +177,7 @@ pub(crate) use self::{
     names::check_names,
     problem::refuse,
     query::query_without,
+    recall::HISTORY_NOTE,
 };
 
 /// The reason why the sessions of a dialect are never restarted.
@@ -288,5 +296,28 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn metadata(&self, notes: &Map<String, Value>) -> BTreeMap<String, String> {
         let _ = notes;
         BTreeMap::new()
+    }
+
+    /// Returns the name of the form in which clients of this dialect have messages, if a
+    /// [`History`](crate::durable::History) can keep these: starts then name a chat and have a [`Recall`]. Dialects
+    /// of the same form may share chats.
+    ///
+    /// It is stored with sessions, so don't change it. Default `None`: clients send the whole conversation.
+    fn message_form(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Adds an answer to the messages that it is for, so that they are those that a client of this session has.
+    ///
+    /// `asked` is what [`Recall::recall`] returned, `log` the log of the session as far as it is written. The answer
+    /// is the last message of the result. Default: nothing is added.
+    fn answered(
+        &self,
+        session: &SessionId,
+        asked: Vec<ChatMessage>,
+        log: &[Chunk],
+    ) -> Vec<ChatMessage> {
+        let _ = (session, log);
+        asked
     }
 }

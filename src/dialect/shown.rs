@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::HISTORY_NOTE;
 use crate::chat::{ChatEvent, StateOf, has_kind};
 
-/// Returns the record as clients get it: as it is stored, but for the state of the provider's stream, whose
-/// data is for servers only. The record stays, so that LSNs have no gap.
+/// Returns the record as clients get it: as it is stored, but for what is for servers only: the data of the state
+/// of the provider's stream, and what a history gets of the request. The record stays, so that LSNs have no gap.
 pub(super) fn shown(record: &[u8]) -> Cow<'_, [u8]> {
+    if has_kind(record, "session_info") {
+        return without_history(record);
+    }
     if !has_kind(record, "provider_state") {
         return Cow::Borrowed(record);
     }
@@ -21,12 +25,40 @@ pub(super) fn shown(record: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+fn without_history(record: &[u8]) -> Cow<'_, [u8]> {
+    let name = format!("\"{HISTORY_NOTE}\"");
+    if !record.windows(name.len()).any(|it| it == name.as_bytes()) {
+        return Cow::Borrowed(record);
+    }
+    match serde_json::from_slice(record) {
+        Ok(ChatEvent::SessionInfo(mut info)) => {
+            info.extra.remove(HISTORY_NOTE);
+            Cow::Owned(ChatEvent::SessionInfo(info).to_json().to_vec())
+        }
+        _ => Cow::Borrowed(record),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{ProviderState, ProviderStateEvent};
+    use crate::chat::{ProviderState, ProviderStateEvent, SessionInfo};
+
+    #[test]
+    fn what_a_history_gets_of_a_request_is_not_shown() {
+        let mut info = SessionInfo::default();
+        info.extra.insert("other".into(), json!("history"));
+        let without = ChatEvent::from(info.clone()).to_json();
+        assert_eq!(shown(&without), &without[..]);
+        let note = json!({"messages": [{"id": "1", "text": "private"}]});
+        info.extra.insert(HISTORY_NOTE.into(), note);
+        let with = ChatEvent::from(info).to_json();
+        assert_eq!(shown(&with), &without[..]);
+        let text = ChatEvent::text("\"history\"").to_json();
+        assert_eq!(shown(&text), &text[..]);
+    }
 
     #[test]
     fn the_state_of_a_stream_is_shown_without_its_data() {

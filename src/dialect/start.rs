@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::{Encoder, SessionKey};
+use super::{Encoder, Recall, SessionKey};
 use crate::{
     chat::{ChatRequest, InputAnswer, InputId},
     log::{ChatId, SessionId},
@@ -38,6 +38,8 @@ pub struct Start {
     /// Replacements for the notes of these names, used if all notes together exceed the limit on
     /// events.
     pub lean_notes: Map<String, Value>,
+    /// The rest of the decoding, for a layer that keeps the conversation.
+    pub recall: Option<Box<dyn Recall>>,
     /// The JSON values that the dialect has counted, with which those of texts that are decoded later are
     /// limited.
     pub(crate) values: usize,
@@ -132,6 +134,7 @@ impl Start {
             continues: None,
             notes: Map::new(),
             lean_notes: Map::new(),
+            recall: None,
             values: 0,
         }
     }
@@ -183,6 +186,12 @@ impl Start {
     /// [field](field@Self::continues).
     pub fn continues(mut self, session: Option<SessionId>) -> Self {
         self.continues = session;
+        self
+    }
+
+    /// Sets the rest of the decoding, for a layer that keeps the conversation.
+    pub fn recall(mut self, recall: impl Recall + 'static) -> Self {
+        self.recall = Some(Box::new(recall));
         self
     }
 

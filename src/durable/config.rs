@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     ChatFormat, ClientFields, CrossSite, MountPath, Outbox, Recovery, Reply,
-    answer_check::DefaultFormat, declared_tools::DeclaredTools, hooks::Hooks,
-    question_index::QuestionIndex,
+    answer_check::DefaultFormat, declared_tools::DeclaredTools, history::LayerHistory,
+    hooks::Hooks, question_index::QuestionIndex,
 };
 use crate::{
     access::Access,
@@ -38,6 +38,7 @@ pub(super) struct LayerConfig {
     pub(super) tools: Option<DeclaredTools>,
     pub(super) hooks: Hooks,
     pub(super) outbox: Option<Outbox>,
+    pub(super) history: Option<LayerHistory>,
     pub(super) recovery: Recovery,
     pub(super) secret_chat_ids: bool,
 }
@@ -67,6 +68,7 @@ impl LayerConfig {
             tools: None,
             hooks: Hooks::default(),
             outbox: None,
+            history: None,
             recovery: Recovery::new(),
             secret_chat_ids: false,
         }
@@ -97,6 +99,12 @@ impl LayerConfig {
             declared.add_to(&mut info.capabilities.tools);
         }
         info
+    }
+
+    /// Returns the time for which the ending of a session waits for its delivery; `None` if nothing takes it.
+    pub(super) fn ending_kept_for(&self) -> Option<Duration> {
+        let outbox = self.outbox.as_ref().map(Outbox::kept_for);
+        outbox.or_else(|| self.history.as_ref().map(|_| Outbox::KEEP))
     }
 
     /// Returns the name that was given to the layer, or that of its dialect.

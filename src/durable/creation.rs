@@ -4,7 +4,7 @@ use http::Extensions;
 use tokio::sync::oneshot;
 
 use super::{
-    Outbox, ProviderSource, SessionInputs,
+    ProviderSource, SessionInputs,
     caller::Caller,
     follow_up::FollowUp,
     hooks::{HookedSource, SessionHooks},
@@ -88,7 +88,7 @@ impl<'a> Creation<'a> {
             .request(self.stored.clone())
             .inbox(inbox);
         spec.has_reserved = follow_up.is_some();
-        let outbox = config.outbox.as_ref().map(Outbox::kept_for);
+        let outbox = config.ending_kept_for();
         spec.outbox = outbox;
         let (session_sender, session_receiver) = oneshot::channel();
         let hooks = config.hooks.any().then(|| {

@@ -50,7 +50,7 @@ use crate::{
 #[must_use = "a layer does nothing until it wraps a provider"]
 pub struct DurableLayer {
     // Its address identifies the layer: clones share it until one of them is changed.
-    config: Arc<LayerConfig>,
+    pub(super) config: Arc<LayerConfig>,
 }
 
 impl DurableLayer {
@@ -61,7 +61,7 @@ impl DurableLayer {
         }
     }
 
-    fn config(&mut self) -> &mut LayerConfig {
+    pub(super) fn config(&mut self) -> &mut LayerConfig {
         Arc::make_mut(&mut self.config)
     }
 
@@ -337,6 +337,7 @@ impl<S: Provider> Layer<S> for DurableLayer {
 
     fn layer(&self, provider: S) -> DurableService<S> {
         assert_finds_chats_safely(&self.config);
+        assert_keeps_chats(&self.config);
         let service = self.config.service();
         let handler = ProviderRecovery::new(&self.config, provider.clone());
         let (dialect, provider_type) = (self.config.dialect.name(), type_name::<S>());
@@ -349,11 +350,9 @@ impl<S: Provider> Layer<S> for DurableLayer {
                  {description}; give this layer a name of its own with `DurableLayer::service_name`"
             );
         }
-        if let Some(outbox) = &self.config.outbox {
-            sessions.on_ending(
-                service.clone(),
-                LayerEndings::new(outbox.clone(), self.config.dialect.clone()),
-            );
+        let (outbox, history) = (self.config.outbox.clone(), self.config.history.clone());
+        if let Some(endings) = LayerEndings::new(outbox, history, self.config.dialect.clone()) {
+            sessions.on_ending(service.clone(), endings);
         }
         DurableService::new(self.config.clone(), provider)
     }
@@ -369,6 +368,15 @@ fn assert_finds_chats_safely(config: &LayerConfig) {
          use a policy that names them, such as `access::OnlyTheOwner` with a signed cookie, or, if all \
          chat ids are long and random, `DurableLayer::secret_chat_ids`",
         dialect.name(),
+    );
+}
+
+fn assert_keeps_chats(config: &LayerConfig) {
+    assert!(
+        config.history.is_none() || config.dialect.message_form().is_some(),
+        "the dialect `{}` has no form of messages that a history could keep, and its clients send the whole conversation; use \
+         `DurableLayer::outbox` to store answers",
+        config.dialect.name(),
     );
 }
 

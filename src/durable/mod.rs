@@ -64,6 +64,7 @@ mod followed_calls;
 mod format;
 mod full_log;
 mod handed_turn;
+mod history;
 mod hooks;
 mod input_budget;
 mod inputs;
@@ -102,6 +103,7 @@ pub use self::{
     client_fields::{ClientFields, ClientMedia},
     digest::digest_of,
     format::ChatFormat,
+    history::{ChatExchange, History, HistoryError},
     hooks::{SessionEnded, SessionStarted},
     inputs::SessionInputs,
     layer::DurableLayer,

@@ -6,6 +6,24 @@ use crate::{
     dialect::{Problem, Refusal},
 };
 
+/// Refuses a request that relies on a conversation which the server doesn't keep.
+pub(super) fn no_history() -> Refusal {
+    Refusal::new(
+        Problem::WrongShape,
+        "this server doesn't keep the conversation (the application sets `DurableLayer::history` if it does); \
+         send all `messages`",
+    )
+}
+
+/// Refuses a start whose conversation can't be loaded now.
+pub(super) fn chat_unavailable() -> Refusal {
+    Refusal::new(
+        Problem::StoreUnavailable,
+        "the server can't load the messages of this chat; try again, nothing was lost",
+    )
+    .retry_after(SOON)
+}
+
 pub(super) fn chat_busy() -> Refusal {
     Refusal::new(
         Problem::ChatBusy,

@@ -11,6 +11,7 @@ use super::{
     creation::Creation,
     follow_up,
     full_log::ReadUntil,
+    history::{ChatRecall, HistoryNote},
     lookup::Lookup,
     refusals, request_depth,
     resolved_id::ResolvedId,
@@ -63,6 +64,7 @@ impl<'a> StartRequest<'a> {
     ) -> Served {
         let caller = self.caller;
         let dialect = &*caller.config.dialect;
+        let recall = ChatRecall::of(caller, &mut self.start)?;
         let fields = &caller.config.client_fields;
         fields.apply(&mut self.start.request, dialect)?;
         request_depth::check(&self.start.request, &self.start.notes, dialect)?;
@@ -86,6 +88,13 @@ impl<'a> StartRequest<'a> {
                 }
                 mode => respond(self.responder, mode, &session, false).await,
             };
+        }
+        if let Some(recall) = recall {
+            if let Some(session) = recall.run(&mut self.start, self.digest).await? {
+                return respond(self.responder, self.start.response_mode, &session, false).await;
+            }
+            // The words of a client come back in the notes.
+            request_depth::check(&self.start.request, &self.start.notes, dialect)?;
         }
         // Before the outputs are verified: a follow-up that another request starts meanwhile is not among
         // them, so this one doesn't supersede it.
@@ -154,13 +163,7 @@ impl<'a> StartRequest<'a> {
         let response = respond(self.responder, mode, &started.session, started.created).await;
         if response.is_err() && started.created {
             // A start that is refused doesn't run.
-            let abort = AbortRequest {
-                reason: Some("its start was refused".into()),
-            };
-            let aborted = caller.registry().abort(started.session.id(), abort).await;
-            if let Err(error) = aborted {
-                tracing::warn!(%error, "a session whose start was refused can't be aborted");
-            }
+            abort_refused(caller, started.session.id()).await;
         }
         response
     }
@@ -206,6 +209,15 @@ impl<'a> StartRequest<'a> {
         if bytes <= max {
             return Ok(());
         }
+        if start.notes.contains_key(HistoryNote::NAME) {
+            return Err(Refusal::new(
+                Problem::BodyTooLarge,
+                format!(
+                    "the message has {bytes} bytes as it is stored, and an event has at most {max} (the \
+                     application sets `Limits::event_bytes`); send less, or links instead of files"
+                ),
+            ));
+        }
         Err(Refusal::new(
             Problem::BodyTooLarge,
             format!(
@@ -213,6 +225,16 @@ impl<'a> StartRequest<'a> {
                  event has at most {max}; begin a new message"
             ),
         ))
+    }
+}
+
+/// Aborts a session whose start was refused after its creation.
+async fn abort_refused(caller: &Caller, id: &SessionId) {
+    let abort = AbortRequest {
+        reason: Some("its start was refused".into()),
+    };
+    if let Err(error) = caller.registry().abort(id, abort).await {
+        tracing::warn!(%error, "a session whose start was refused can't be aborted");
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     config::ToolConfig,
     encoded::Encoded,
     follow_up::{self, FollowUpPosition},
-    history::History,
+    had_messages::HadMessages,
     offer::{Offer, Offers},
     release_choice::release_choice,
     running_calls::{CallRecord, RunningCalls},
@@ -37,7 +37,7 @@ pub(super) struct Conversation {
     // The next request to the model, with the messages that the model hasn't had.
     pub(super) request: ChatRequest,
     // The messages before those.
-    history: History,
+    history: HadMessages,
     // Its further fields.
     extra: Encoded<Map<String, Value>>,
     pub(super) offers: Offers,
@@ -119,7 +119,7 @@ impl Conversation {
             config,
             tools,
             request,
-            history: History::default(),
+            history: HadMessages::default(),
             extra,
             offers,
             before,

@@ -38,9 +38,9 @@ function kind(sdk, Workflow, durable) {
 
 export const kinds = {
   'ai 7, default transport': { make: kind(ai7), sdk: ai7 },
-  'ai 7, workflow transport': { make: kind(ai7, Workflow7), sdk: ai7, workflow: true },
+  'ai 7, workflow transport': { make: kind(ai7, Workflow7), sdk: ai7, workflow: Workflow7 },
   'ai 6, default transport': { make: kind(ai6), sdk: ai6 },
-  'ai 6, workflow transport': { make: kind(ai6, Workflow6), sdk: ai6, workflow: true },
+  'ai 6, workflow transport': { make: kind(ai6, Workflow6), sdk: ai6, workflow: Workflow6 },
   'ai 6, durable streams': { make: kind(ai6, undefined, true), sdk: ai6, durable: true },
 };
 

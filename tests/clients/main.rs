@@ -19,6 +19,8 @@ mod demanding;
 #[cfg(feature = "durable-streams")]
 mod facade;
 mod gate;
+#[cfg(all(feature = "ai-sdk", feature = "durable-streams"))]
+mod kept;
 mod provider;
 #[cfg(all(
     feature = "ag-ui",
@@ -57,6 +59,8 @@ const SCRIPTS: &[&str] = &[
     "ag_ui_logs",
     #[cfg(feature = "ai-sdk")]
     "ai",
+    #[cfg(all(feature = "ai-sdk", feature = "durable-streams"))]
+    "ai_kept",
     #[cfg(feature = "ai-sdk")]
     "ai_tabs",
     #[cfg(all(

@@ -148,6 +148,29 @@ fn app(addr: SocketAddr) -> Router {
             ))
             .layer(scripts.clone()),
     );
+    #[cfg(all(feature = "ai-sdk", feature = "durable-streams"))]
+    let app = {
+        use unbroken::dialect::{AiSdk, DurableStreams};
+
+        let sdk = AiSdk::new();
+        let streams = DurableStreams::ui_messages(sdk.clone());
+        let kept = |name| {
+            let fields = ClientFields::nothing().field("script");
+            layer(name).client_fields(fields.field("events").field("gate"))
+        };
+        app.merge(crate::kept::app(
+            "ai-kept",
+            kept("ai-kept"),
+            sdk,
+            scripts.clone(),
+        ))
+        .merge(crate::kept::app(
+            "streams-kept",
+            kept("streams-kept"),
+            streams,
+            scripts.clone(),
+        ))
+    };
     #[cfg(feature = "openai-responses")]
     let app = app.nest_service(
         "/v1",

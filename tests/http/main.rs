@@ -6,6 +6,7 @@ mod client;
 mod compact;
 mod content;
 mod depth;
+mod history;
 mod hooks;
 mod http2;
 mod inputs;

@@ -87,8 +87,14 @@ pub(crate) async fn driven_with(
     sessions: Sessions,
     with: impl FnOnce(DurableLayer) -> DurableLayer,
 ) -> (Server, Calls) {
+    let layer = with(layer(&sessions));
+    driven_at(sessions, &layer).await
+}
+
+/// Serves a provider that the test drives, with this layer.
+pub(crate) async fn driven_at(sessions: Sessions, layer: &DurableLayer) -> (Server, Calls) {
     let (provider, calls) = provider();
-    let app = mounted!(with(layer(&sessions)), provider);
+    let app = mounted!(layer, provider);
     (serve(sessions, app).await, calls)
 }
 

@@ -1,11 +1,14 @@
 //! The durable chat that was added to the application.
 
-use axum::Router;
+use axum::{Json, Router, extract::Path, routing::get};
+use http::StatusCode;
 use tower::ServiceBuilder;
 use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatRequest, Provider},
-    durable::{ClientFields, DurableLayer},
+    dialect::{AiSdk, ChatMessage},
+    durable::{ClientFields, DurableLayer, History},
+    log::{ChatId, Owner},
     session::Sessions,
 };
 use unbroken_axum::{identify_with, mount};
@@ -31,6 +34,60 @@ where
         .map_request(move |request| with_notes(&app, request))
         .service(provider);
     mount("/api/chat", chat)
+}
+
+/// Returns the routes of a chat for `useChat` of the AI SDK at `/api/pages`, whose conversations the application
+/// keeps: the page sends its new message only.
+///
+/// `GET /api/chats/{id}` returns the messages of a chat, with which a page is opened.
+///
+/// ```js
+/// const messages = await (await fetch('/api/chats/' + id, { headers })).json()
+/// const transport = new DefaultChatTransport({
+///   api: '/api/pages',
+///   headers,
+///   prepareSendMessagesRequest: ({ id, messages, trigger, messageId, body }) =>
+///     ({ body: { ...body, id, message: messages.at(-1), trigger, messageId } }),
+/// })
+/// const chat = useChat({ id, messages, transport, resume: true })
+/// ```
+pub fn kept_routes<P>(
+    sessions: Sessions,
+    app: App,
+    history: impl History,
+    open: ClientFields,
+    provider: P,
+) -> Router
+where
+    P: Provider + Sync,
+{
+    let access = OnlyTheOwner::new(identify_with(|User(name): User| name));
+    let layer = DurableLayer::new(sessions, access)
+        .dialect(AiSdk::new())
+        .client_fields(open)
+        .history(history);
+    let chat = ServiceBuilder::new()
+        .layer(layer.clone())
+        .map_request(move |request| with_notes(&app, request))
+        .service(provider);
+    let messages = async move |User(name): User, Path(chat): Path<String>| {
+        messages(&layer, &Owner::new(name), chat).await
+    };
+    mount("/api/pages", chat).route("/api/chats/{id}", get(messages))
+}
+
+async fn messages(
+    layer: &DurableLayer,
+    user: &Owner,
+    chat: String,
+) -> Result<Json<Vec<ChatMessage>>, StatusCode> {
+    let chat = ChatId::try_from(chat).map_err(|_| StatusCode::NOT_FOUND)?;
+    let messages = layer.chat_messages(Some(user), &chat).await;
+    let messages = messages.map_err(|error| {
+        eprintln!("a chat can't be loaded: {error}");
+        StatusCode::SERVICE_UNAVAILABLE
+    })?;
+    Ok(Json(messages))
 }
 
 /// Adds the user's notes to the system prompt.

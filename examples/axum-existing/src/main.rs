@@ -10,11 +10,22 @@
 //! With `OPENAI_BASE_URL` (and `OPENAI_MODEL`) a model answers, otherwise a scripted provider. `--port`
 //! or `PORT` sets the port: 3000 by default, 0 for a free one. `--store` sets the store, by default
 //! `disk:unbroken-sessions`.
+//!
+//! With `CHATS_URL`, the URL of a `PostgreSQL` database, there is a second chat at `/api/pages` for pages with
+//! `useChat`, whose conversations the application keeps:
+//!
+//! ```text
+//! curl -H 'Authorization: Bearer ann-token' -N localhost:3000/api/pages --json '{"id": "chat-1",
+//!      "message": {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}}'
+//! curl -H 'Authorization: Bearer ann-token' localhost:3000/api/chats/chat-1
+//! ```
 
 use std::{env, net::Ipv4Addr, time::Duration};
 
+use axum::Router;
 use axum_existing::{
     App, chat,
+    history::ChatTable,
     layers::{Settings, app},
     notes,
 };
@@ -29,6 +40,7 @@ use tracing_subscriber::{
 };
 use unbroken::{
     BoxError,
+    chat::Provider,
     durable::ClientFields,
     provider::{OpenAi, Scripted},
     session::Sessions,
@@ -53,19 +65,17 @@ async fn main() -> Result<(), BoxError> {
     let state = App::demo();
     let store = open_store(&arguments.store).await?;
     let sessions = Sessions::builder(store.store.clone()).build();
+    let table = match env::var("CHATS_URL") {
+        Ok(url) => Some(ChatTable::open(&url).await?),
+        Err(_) => None,
+    };
+    let open = ClientFields::nothing();
     let chat = if env::var_os("OPENAI_BASE_URL").is_some() {
-        let model = OpenAi::from_env()?;
-        chat::routes(
-            sessions.clone(),
-            state.clone(),
-            ClientFields::nothing().history(256 * 1024),
-            model,
-        )
+        chats(&sessions, &state, table, &open, OpenAi::from_env()?)
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-        let open = ClientFields::nothing().history(256 * 1024);
         let open = open.field("script"); // lets requests bring a script
-        chat::routes(sessions.clone(), state.clone(), open, Scripted::default())
+        chats(&sessions, &state, table, &open, Scripted::default())
     };
     let app = app(notes::routes(), chat, state, &Settings::default());
 
@@ -80,5 +90,29 @@ async fn main() -> Result<(), BoxError> {
         () = server.into_future() => Ok(()),
         // A supervisor starts the process again, and the store is opened again.
         broken = store.restart_needed() => Err(broken),
+    }
+}
+
+/// Returns both chats, or the first one without a table.
+fn chats<P>(
+    sessions: &Sessions,
+    state: &App,
+    table: Option<ChatTable>,
+    open: &ClientFields,
+    provider: P,
+) -> Router
+where
+    P: Provider + Sync,
+{
+    let (sessions, state) = (sessions.clone(), state.clone());
+    let own = open.clone().history(256 * 1024);
+    let chat = chat::routes(sessions.clone(), state.clone(), own, provider.clone());
+    match table {
+        // Its clients send no earlier turns, so none are open to them.
+        Some(table) => {
+            let kept = chat::kept_routes(sessions, state, table, open.clone(), provider);
+            chat.merge(kept)
+        }
+        None => chat,
     }
 }

@@ -57,7 +57,8 @@
 //! `binary` as in earlier versions; a source of the type `file` is refused. Reasoning and `encryptedValue`
 //! go back to the provider. The application opens the conversation, which these clients send with each request, with
 //! [`history`](crate::durable::ClientFields::history), and tools of the client with
-//! [`client_tools`](crate::durable::ClientFields::client_tools).
+//! [`client_tools`](crate::durable::ClientFields::client_tools). A
+//! [`History`](crate::durable::History) can't keep the conversation in this dialect.
 //!
 //! Outputs of a client's tools arrive as messages of the role `tool` at the end of the next request. They
 //! count for calls that a run of the thread has handed over, or the run `parentRunId`, once, with the log's

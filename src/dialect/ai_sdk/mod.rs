@@ -24,8 +24,10 @@
 //! its connection; to abort the answer, send `fetch('/api/chat/' + id + '/stop', { method: 'POST' })`.
 //!
 //! A resume finds the running answer, and with [`AiSdk::resume_after_end`] one that ended just now. An
-//! answer that ended while the client was away comes from the application: in [`DurableLayer::on_end`], [`UiMessage::from_transcript`] makes the message to store,
-//! and the page passes the stored messages to `useChat`. (The `WorkflowChatTransport` resumes by the
+//! answer that ended while the client was away comes from the application, and the page passes the stored messages
+//! to `useChat`: with [a history](#conversations-that-the-server-keeps) those of
+//! [`DurableLayer::chat_messages`](crate::durable::DurableLayer::chat_messages), without one those that
+//! [`UiMessage::from_transcript`] makes in [`DurableLayer::on_end`]. (The `WorkflowChatTransport` resumes by the
 //! run, and reads one that has ended to its end.)
 //!
 //! [`DurableLayer::on_end`]: crate::durable::DurableLayer::on_end
@@ -39,7 +41,7 @@
 //!
 //! | request | meaning | answers |
 //! |---|---|---|
-//! | `POST /` | start; the body is `{id, messages, trigger, messageId}`, as the transport sends it | 200 and the stream; 409 while another answer of the chat runs |
+//! | `POST /` | start; the body is `{id, messages, trigger, messageId}`, as the transport sends it, or with a [history](#conversations-that-the-server-keeps) `{id, message, trigger, messageId}` | 200 and the stream; 409 while another answer of the chat runs |
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat from its start, the past part in few chunks | 200; 204 if nothing runs |
 //! | `GET /{chatId}/stream?asks=A,B&wait=25` | the same for a page that shows these approvals as open: once there is [news of them](#tabs-that-listen), for at most 25 seconds | 200; 204 after the wait |
 //! | `GET /{runId}/stream?startIndex=N` | resume after N chunks; `runId` came with `x-workflow-run-id` | 200 |
@@ -69,6 +71,31 @@
 //!   }),
 //! })
 //! ```
+//!
+//! # Conversations that the server keeps
+//!
+//! A layer with a [history](crate::durable::DurableLayer::history) takes the new message alone. Without one the
+//! request is refused (422), and needs all `messages`. The ids of its messages are those of the pages, and answers
+//! have the ids that their streams start with; so each message needs an `id`, and the chat too.
+//!
+//! ```js
+//! new DefaultChatTransport({
+//!   api: '/api/chat',
+//!   prepareSendMessagesRequest: ({ id, messages, trigger, messageId, body }) =>
+//!     ({ body: { ...body, id, message: messages.at(-1), trigger, messageId } }),
+//! })
+//! ```
+//!
+//! | request | conversation |
+//! |---|---|
+//! | a new message of the user | all messages of the chat, and this one |
+//! | a message with the id of an earlier one | those before that, and this one: an edit, or a `regenerate` |
+//! | `regenerate-message` without a message | those before the answer `messageId`, or up to the message of the user of this id; by default before the last answer |
+//! | a message of the assistant | those before it, and the kept one with the outputs and the responses to approvals that this one adds |
+//! | `messages` | as with the last of them alone: the others are not read |
+//!
+//! Send the `trigger`: without it a `regenerate` after the end is the request of before, and gets its answer again.
+//! A message whose request was refused is not in the chat, also if the page shows it.
 //!
 //! # Chunks
 //!
@@ -160,8 +187,8 @@
 //! chat has handed over, once, with the log's parameters.
 //!
 //! The SDK's clients send the whole conversation, which the application opens with
-//! [`ClientFields::history`](crate::durable::ClientFields::history), or else accepts only the last message
-//! of. Responses to a `tool-approval-request`
+//! [`ClientFields::history`](crate::durable::ClientFields::history), or else accepts only the first message
+//! of, unless it [keeps the conversation](#conversations-that-the-server-keeps). Responses to a `tool-approval-request`
 //! arrive the same way: the session waits while the client's stream ends, and the POST with the
 //! response reads on.
 //!
@@ -226,6 +253,7 @@ mod options;
 mod part_check;
 mod parts;
 mod pieces;
+mod recall;
 mod reduce;
 mod replay;
 mod request;
@@ -242,11 +270,14 @@ pub(super) use self::array::MessageChunks;
 use self::{encoder::NullSink, fold::UiMessageFold};
 pub use self::{message::UiMessage, response::RUN_ID};
 use super::{
-    Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route,
-    Subject,
+    ChatMessage, Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits,
+    ResponseData, Route, Subject,
     handed_over::{HANDED_OVER, may_have_run},
 };
-use crate::{chat::EnabledTools, log::Chunk};
+use crate::{
+    chat::EnabledTools,
+    log::{Chunk, SessionId},
+};
 
 /// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -409,5 +440,18 @@ impl Dialect for AiSdk {
 
     fn finds_by_chat(&self) -> bool {
         true
+    }
+
+    fn message_form(&self) -> Option<&'static str> {
+        Some("ui-message")
+    }
+
+    fn answered(
+        &self,
+        session: &SessionId,
+        asked: Vec<ChatMessage>,
+        log: &[Chunk],
+    ) -> Vec<ChatMessage> {
+        recall::answered(self, session, asked, log)
     }
 }

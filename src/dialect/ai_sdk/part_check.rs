@@ -16,8 +16,8 @@ const OF_ASSISTANT: &str = "`text`, `reasoning`, `file`, `source-url`, `source-d
                             `dynamic-tool`, `step-start` and `data-…`";
 
 /// Refuses a message with a part of an unknown type, or with one that can't be read. The refusal names
-/// the part.
-pub(super) fn check(at: usize, message: &UiMessage) -> Result<(), Refusal> {
+/// the part by the place of its message.
+pub(super) fn check(place: impl Fn() -> String, message: &UiMessage) -> Result<(), Refusal> {
     let is_assistant = message.role == Role::Assistant;
     for (part_at, part) in message.parts.iter().enumerate() {
         let kind = kind(part);
@@ -40,7 +40,7 @@ pub(super) fn check(at: usize, message: &UiMessage) -> Result<(), Refusal> {
         };
         if let Some(problem) = problem {
             let kind: String = kind.chars().take(64).collect();
-            let place = format!("`messages[{at}].parts[{part_at}]` of the type `{kind}`");
+            let place = format!("`{}.parts[{part_at}]` of the type `{kind}`", place());
             return Err(Refusal::new(
                 Problem::WrongShape,
                 format!("{place}: {problem}"),
@@ -75,7 +75,11 @@ mod tests {
     fn refusal(role: &str, part: &Value) -> Option<Refusal> {
         let parts = json!([{"type": "text", "text": "Hi"}, part]);
         let message = json!({"id": "m", "role": role, "parts": parts});
-        check(2, &serde_json::from_value(message).unwrap()).err()
+        check(
+            || "messages[2]".to_owned(),
+            &serde_json::from_value(message).unwrap(),
+        )
+        .err()
     }
 
     #[test]

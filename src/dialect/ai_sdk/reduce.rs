@@ -22,6 +22,15 @@ pub(super) struct MessageReducer {
 }
 
 impl MessageReducer {
+    /// Creates a message that has these parts and this metadata already.
+    pub(super) fn of(parts: Vec<UiPart>, metadata: Option<Value>) -> Self {
+        Self {
+            parts,
+            metadata,
+            open: HashMap::new(),
+        }
+    }
+
     /// Adds a chunk.
     pub(super) fn push(&mut self, chunk: Value) {
         let Value::Object(mut chunk) = chunk else {
@@ -56,6 +65,7 @@ impl MessageReducer {
                     tool.insert("approval".into(), approval);
                 }
             }
+            "tool-approval-response" => self.approve(chunk),
             "start" | "finish" | "message-metadata" => {
                 if let Some(more) = chunk.remove("messageMetadata").filter(|it| !it.is_null()) {
                     match &mut self.metadata {
@@ -148,6 +158,22 @@ impl MessageReducer {
         }
         if let Some(metadata) = chunk.remove("providerMetadata") {
             tool.insert("resultProviderMetadata".into(), metadata);
+        }
+    }
+
+    fn approve(&mut self, mut chunk: UiPart) {
+        let id = chunk.remove("approvalId");
+        let of_approval = |part: &&mut UiPart| {
+            let approval = part.get("approval");
+            approval.is_some_and(|it| it.get("id") == id.as_ref())
+        };
+        let asked = self.parts.iter_mut().rfind(of_approval);
+        let (Some(part), Some(approved)) = (asked, chunk.remove("approved")) else {
+            return;
+        };
+        part.insert("state".into(), "approval-responded".into());
+        if let Some(Value::Object(approval)) = part.get_mut("approval") {
+            approval.insert("approved".into(), approved);
         }
     }
 

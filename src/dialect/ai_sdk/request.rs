@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     AiSdk, UiMessage, encoder::UiMessageEncoder, notes::MessageNotes, options, part_check, parts,
+    recall::UiRecall,
 };
 use crate::{
     chat::{ChatRequest, Role},
@@ -17,10 +18,6 @@ use crate::{
 };
 
 const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","parts":[{"type":"text","text":"Hi"}]}]}"#;
-/// The maximum size of the previous parts of a message, in bytes, that are stored for readers that begin
-/// while the answer runs. With a longer message they get only the new parts until the application loads
-/// it again.
-const PREVIOUS_PARTS_BYTES: usize = 64 * 1024;
 const WHAT: &str = "a request of the AI SDK";
 const REGENERATE: &str = "regenerate-message";
 
@@ -30,7 +27,11 @@ const REGENERATE: &str = "regenerate-message";
 struct TransportBody {
     #[serde(default)]
     id: Option<String>,
-    messages: Vec<UiMessage>,
+    #[serde(default)]
+    messages: Option<Vec<UiMessage>>,
+    // A field of the application beside `messages`.
+    #[serde(default)]
+    message: Option<Value>,
     #[serde(default)]
     trigger: Option<String>,
     #[serde(default)]
@@ -68,26 +69,54 @@ pub(super) fn decode(
     body: &Bytes,
     limits: &RequestLimits,
 ) -> Result<Start, Refusal> {
-    let (wire, _) = body::read(body, limits, WHAT, EXAMPLE, |_: &TransportBody| 0)?;
-    let parts = wire.messages.iter().map(|message| message.parts.len());
-    limits.check(Element::Message, wire.messages.len())?;
+    let (mut wire, _) = body::read(body, limits, WHAT, EXAMPLE, |_: &TransportBody| 0)?;
+    let trigger = wire.trigger.as_deref().unwrap_or_default();
+    let regenerates = trigger == REGENERATE;
+    let is_needed = wire.messages.is_none();
+    let messages = match (wire.messages, wire.message) {
+        (Some(messages), other) => {
+            wire.rest.extend(other.map(|it| ("message".to_owned(), it)));
+            messages
+        }
+        (None, Some(message)) => {
+            let message = serde_json::from_value(message);
+            vec![message.map_err(|error| wrong(&format!("`message`: {error}")))?]
+        }
+        (None, None) => Vec::new(),
+    };
+    let parts = messages.iter().map(|message| message.parts.len());
+    limits.check(Element::Message, messages.len())?;
     limits.check(Element::Part, parts.sum())?;
     let chat = chat_in_body("id", wire.id)?;
-    let ids = wire.messages.iter().map(|message| &message.id);
+    if is_needed && chat.is_none() {
+        return Err(wrong("the messages before have an `id` of their chat"));
+    }
+    let ids = messages.iter().map(|message| &message.id);
     for id in ids.chain(&wire.message_id) {
         check_name("the id of a message", id)?;
     }
-    let Some((last, before)) = wire.messages.split_last() else {
-        return Err(wrong("the request has no message to answer"));
+    let (last, before) = match messages.split_last() {
+        Some((last, before)) => (Some(last), before),
+        None if is_needed && regenerates => (None, &messages[..]),
+        None => return Err(wrong("the request has no message to answer")),
     };
-    for (at, message) in wire.messages.iter().enumerate() {
-        part_check::check(at, message)?;
+    for (at, message) in messages.iter().enumerate() {
+        let place = || {
+            if is_needed {
+                "message".to_owned()
+            } else {
+                format!("messages[{at}]")
+            }
+        };
+        part_check::check(place, message)?;
     }
     let mut request = request(wire.rest)?;
     request.messages = before.iter().flat_map(parts::earlier).collect();
-    let (messages, outputs) = parts::last(last);
-    request.messages.extend(messages);
-    request.isomorphic_client_outputs.extend(outputs);
+    if let Some(last) = last {
+        let (messages, outputs) = parts::last(last);
+        request.messages.extend(messages);
+        request.isomorphic_client_outputs.extend(outputs);
+    }
     check_tools(&request, limits)?;
     request
         .enabled_tools
@@ -95,11 +124,10 @@ pub(super) fn decode(
     if chat.is_some() {
         request.chat_id.clone_from(&chat);
     }
-    let trigger = wire.trigger.as_deref().unwrap_or_default();
-    let continues = last.role == Role::Assistant && trigger != REGENERATE;
+    let continued = last.filter(|last| last.role == Role::Assistant && !regenerates);
     let mut answers = GivenAnswers::new();
     let mut encoder = UiMessageEncoder::new(dialect.fold());
-    if continues {
+    if let Some(last) = continued {
         answers = parts::answers(last);
         limits.check(Element::Answer, answers.given.len())?;
         let given = answers.given.iter().map(|(input, _)| input.clone());
@@ -113,42 +141,33 @@ pub(super) fn decode(
     let mut start = Start::new(request, mode).concurrency(dialect.concurrency);
     if let Some(chat) = &chat {
         let named = (chat.as_str(), trigger, &wire.message_id, last);
-        let identity = match history_digest(&wire.messages) {
+        let identity = match history_digest(&messages) {
             None => serde_json::to_vec(&named),
             Some(history) => serde_json::to_vec(&(named, history)),
         };
         let identity = identity.map_err(|error| wrong(&error.to_string()))?;
-        let reuse = if trigger == REGENERATE {
+        let reuse = if regenerates {
             KeyReuse::AfterEnd
         } else {
             KeyReuse::UnlessComplete
         };
         start = start
             .key(SessionKey::new([&identity]).reuse(reuse))
-            .identity(identity);
+            .identity(identity)
+            .recall(UiRecall {
+                message: last.cloned(),
+                regenerates,
+                message_id: wire.message_id,
+                is_needed,
+            });
     }
-    if continues {
+    if let Some(last) = continued {
         // Where no chat is named, the message names the session that began it.
         start = start.continues(last.id.parse().ok());
-        let notes = MessageNotes {
-            message_id: Some(last.id.clone()).filter(|id| !id.is_empty()),
-            calls: parts::call_ids(last)?,
-            parts: storable(&last.parts),
-        };
         if !answers.given.is_empty() {
             start = start.answers(answers);
         }
-        let json = |notes: &MessageNotes| {
-            let json = serde_json::to_value(notes);
-            json.map_err(|error| wrong(&error.to_string()))
-        };
-        let whole = json(&notes)?;
-        let parts = Vec::new();
-        start = start.note_or(
-            MessageNotes::NAME,
-            whole,
-            json(&MessageNotes { parts, ..notes })?,
-        );
+        MessageNotes::continuing(last)?.put_into(&mut start)?;
     }
     Ok(start)
 }
@@ -165,16 +184,6 @@ fn history_digest(messages: &[UiMessage]) -> Option<[u8; 32]> {
         };
         [message.id.clone().into_bytes(), content]
     })))
-}
-
-/// Returns the parts of a message, or none if they are too large for a record.
-fn storable(parts: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
-    let bytes = serde_json::to_vec(parts).map_or(usize::MAX, |json| json.len());
-    if bytes <= PREVIOUS_PARTS_BYTES {
-        parts.to_vec()
-    } else {
-        Vec::new()
-    }
 }
 
 /// Reads the other fields of the body as those of a chat request, so that a field that the application

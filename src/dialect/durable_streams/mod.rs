@@ -91,8 +91,12 @@ use http::{Response, request::Parts};
 #[cfg(feature = "ai-sdk")]
 pub(super) use self::array::JsonArray;
 use self::items::StreamItems;
+#[cfg(feature = "ai-sdk")]
+use super::ChatMessage;
 use super::{Dialect, Intent, Refusal, RequestLimits, ResponseData, Route, Subject};
 use crate::log::Chunk;
+#[cfg(feature = "ai-sdk")]
+use crate::log::SessionId;
 
 /// The dialect of Durable Streams. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -224,5 +228,26 @@ impl Dialect for DurableStreams {
 
     fn finds_by_chat(&self) -> bool {
         !matches!(self.elements, ElementKind::Events)
+    }
+
+    fn message_form(&self) -> Option<&'static str> {
+        match &self.elements {
+            ElementKind::Events => None,
+            #[cfg(feature = "ai-sdk")]
+            ElementKind::UiMessageChunks(sdk) => sdk.message_form(),
+        }
+    }
+
+    #[cfg(feature = "ai-sdk")]
+    fn answered(
+        &self,
+        session: &SessionId,
+        asked: Vec<ChatMessage>,
+        log: &[Chunk],
+    ) -> Vec<ChatMessage> {
+        match &self.elements {
+            ElementKind::Events => asked,
+            ElementKind::UiMessageChunks(sdk) => sdk.answered(session, asked, log),
+        }
     }
 }

@@ -65,6 +65,8 @@
 //!   know. At `restarted` it drops all earlier events.
 //! * **The id.** The session's id is in the header `X-Session-Id` of the response.
 //!   [`headers`](crate::headers) lists the others.
+//! * **Conversations.** Clients send the whole one; its messages have no ids by which a
+//!   [`History`](crate::durable::History) could keep them.
 //! * **Provider state.** A client that keeps the conversation hands the data of `provider_state` back: in the
 //!   `providerState` of the `reasoning` part before it, or of the call that `of` names. State of the
 //!   provider's stream (`of` is `stream`) is for servers only; its data is `null`.

@@ -62,7 +62,7 @@
 //! * Function call outputs at the end count for calls of a response whose log has them, once, with the
 //!   log's arguments. The `id` of a `function_call` item names that response, or `previous_response_id` does.
 //! * Otherwise `previous_response_id`, and always `conversation` and `prompt`, are refused, because the
-//!   application owns its conversations.
+//!   application owns its conversations. A [`History`](crate::durable::History) can't keep them in this dialect.
 //! * Content is `input_text`, `input_image`, `input_file` and `input_audio`, with `data:` URLs, base64 or
 //!   links; a `file_id` is refused. Outputs of functions may have such parts too.
 //! * `temperature`, `top_p`, `max_output_tokens`, `text.format`, `tool_choice`, `parallel_tool_calls` and

@@ -96,8 +96,8 @@ impl ClientFields {
     ///
     /// The model takes what the client claims for its own earlier words, and for results of tools. None
     /// of it enters a log as such. Clients of the AI SDK, AG-UI and OpenAI's SDKs send the whole
-    /// conversation with each request; for them the application opens this, or keeps the conversation
-    /// itself and accepts only the last message.
+    /// conversation with each request; for them the application opens this, or keeps the conversation itself
+    /// ([`DurableLayer::history`](super::DurableLayer::history)), as far as the dialect has that.
     pub fn history(mut self, max_bytes: usize) -> Self {
         self.history = Some(max_bytes);
         self

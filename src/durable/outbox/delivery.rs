@@ -10,6 +10,7 @@ use crate::{
     durable::{
         SessionEnded,
         format::is_chat,
+        history::{ChatExchange, HistoryNote, LayerHistory},
         hooks::{ending_id, events},
         kept_request::KeptRequest,
         stored_request::claims,
@@ -18,15 +19,31 @@ use crate::{
     store::StoreError,
 };
 
-/// Delivers the endings of a layer to the handler of the application.
+/// Delivers the endings of a layer to its history, and then to the handler of the application.
 pub(in crate::durable) struct LayerEndings {
-    outbox: Outbox,
+    outbox: Option<Outbox>,
+    history: Option<LayerHistory>,
     dialect: Arc<dyn Dialect>,
 }
 
+/// An ending, with its exchange if its session has kept a chat.
+struct ReadEnding {
+    ended: SessionEnded,
+    exchange: Option<ChatExchange>,
+}
+
 impl LayerEndings {
-    pub(in crate::durable) fn new(outbox: Outbox, dialect: Arc<dyn Dialect>) -> Self {
-        Self { outbox, dialect }
+    /// Creates the deliveries of a layer. `None` if it has neither.
+    pub(in crate::durable) fn new(
+        outbox: Option<Outbox>,
+        history: Option<LayerHistory>,
+        dialect: Arc<dyn Dialect>,
+    ) -> Option<Self> {
+        (outbox.is_some() || history.is_some()).then_some(Self {
+            outbox,
+            history,
+            dialect,
+        })
     }
 }
 
@@ -39,22 +56,34 @@ impl EndingHandler for LayerEndings {
                 );
             }
             let ended = match read_whole(&*self.dialect, &ending).await? {
-                Some(ended) => ended,
+                Some(ReadEnding { ended, exchange }) => {
+                    if let (Some(history), Some(exchange)) = (&self.history, exchange)
+                        && let Some(chat) = &ended.chat
+                    {
+                        history
+                            .append(ended.owner.as_ref(), chat, &exchange)
+                            .await?;
+                    }
+                    ended
+                }
                 None => read_summary(&ending, true)?,
             };
-            (self.outbox.deliver)(ended).await
+            match &self.outbox {
+                Some(outbox) => (outbox.deliver)(ended).await,
+                None => Ok(()),
+            }
         })
     }
 
     fn give_up(&self, ending: StoredEnding) -> BoxFuture<'_, ()> {
-        let give_up = self.outbox.give_up.as_ref();
+        let give_up = self.outbox.as_ref().and_then(|it| it.give_up.as_ref());
         let Some(give_up) = give_up.filter(|_| is_chat(&ending.meta)) else {
             return Box::pin(std::future::ready(()));
         };
         Box::pin(async move {
             // A log that can't be read may be what the deliveries failed of.
             let ended = match read_whole(&*self.dialect, &ending).await {
-                Ok(Some(ended)) => Ok(ended),
+                Ok(Some(read)) => Ok(read.ended),
                 Ok(None) => read_summary(&ending, true),
                 Err(_) => read_summary(&ending, false),
             };
@@ -69,7 +98,9 @@ impl EndingHandler for LayerEndings {
     }
 
     fn timeout(&self) -> Duration {
-        self.outbox.timeout
+        let outbox = self.outbox.as_ref().map_or(Duration::ZERO, |it| it.timeout);
+        let history = self.history.as_ref();
+        outbox.saturating_add(history.map_or(Duration::ZERO, |_| LayerHistory::TIMEOUT))
     }
 }
 
@@ -77,7 +108,7 @@ impl EndingHandler for LayerEndings {
 async fn read_whole(
     dialect: &dyn Dialect,
     ending: &StoredEnding,
-) -> Result<Option<SessionEnded>, BoxError> {
+) -> Result<Option<ReadEnding>, BoxError> {
     if ending.deleted {
         return Ok(None);
     }
@@ -95,7 +126,12 @@ async fn read_whole(
     }
     let mut ended = ended(ending, transcript, false).claims(claims(&notes));
     ended.metadata = dialect.metadata(&notes);
-    Ok(Some(ended))
+    let exchange = HistoryNote::of(&notes, dialect).map(|note| {
+        let ending = (&ended.id, ended.ending_id.clone());
+        let usage = ended.transcript.usage();
+        note.exchange(dialect, ending, &log, ended.outcome, usage)
+    });
+    Ok(Some(ReadEnding { ended, exchange }))
 }
 
 /// Reads what an ending tells without the log: that of a session that was deleted, without its request too.

@@ -80,6 +80,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// The default of [`keep`](Self::keep).
+    pub(super) const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
     /// Creates an outbox whose endings this handler takes.
     pub fn new<F, R, E>(deliver: F) -> Self
     where
@@ -94,7 +97,7 @@ impl Outbox {
                 Box::pin(async move { deliver(ended).await.map_err(Into::into) })
             }),
             give_up: None,
-            keep: Duration::from_secs(3 * 24 * 60 * 60),
+            keep: Self::KEEP,
             timeout: Duration::from_secs(30),
         }
     }

@@ -11,6 +11,7 @@ mod forged;
 mod given_once;
 mod handoff;
 mod interrupted;
+mod kept;
 mod offered;
 mod reloads;
 mod seats;

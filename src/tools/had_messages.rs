@@ -3,11 +3,11 @@ use crate::chat::Message;
 
 /// The messages of a conversation that the model has had, oldest first.
 #[derive(Default)]
-pub(super) struct History {
+pub(super) struct HadMessages {
     parts: Vec<Encoded<Vec<Message>>>,
 }
 
-impl History {
+impl HadMessages {
     /// Adds messages at the end.
     pub(super) fn extend(&mut self, messages: Vec<Message>) {
         if !messages.is_empty() {
