@@ -30,7 +30,7 @@ async fn a_withdrawn_session_does_not_come_back_when_the_store_is_opened_again()
         assert!(matches!(again, Err(StoreError::NotFound)), "{again:?}");
         let orphans = store.orphans(9).await.unwrap();
         let orphans: Vec<_> = orphans.into_iter().map(|it| it.id).collect();
-        assert_eq!(orphans, [other.clone()]);
+        assert_eq!(orphans, std::slice::from_ref(&other));
         let listed = store.list(&Filter::default()).await.unwrap();
         assert_eq!(listed.sessions.len(), 1);
         store.close().await;

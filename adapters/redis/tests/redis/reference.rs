@@ -316,11 +316,15 @@ async fn answer(
         Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
 
         Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
-        Call::Withdraw => match store.delete(id, DeleteMode::Withdrawn(epoch)).await {
-            Ok(()) => "withdrawn".to_owned(),
-            Err(error) => word(&error),
-        },
+        Call::Withdraw => withdraw(store, id, epoch).await,
         outbox => outbox_answer(store, id, &outbox, epoch).await,
+    }
+}
+
+async fn withdraw(store: &dyn Store, id: &SessionId, epoch: Epoch) -> String {
+    match store.delete(id, DeleteMode::Withdrawn(epoch)).await {
+        Ok(()) => "withdrawn".to_owned(),
+        Err(error) => word(&error),
     }
 }
 
