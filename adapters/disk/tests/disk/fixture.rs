@@ -29,7 +29,7 @@ pub(crate) fn new_session() -> NewSession {
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: 1, // that of the registries of these tests
+            format: 1,
             outbox: None,
         }),
         request: Bytes::from_static(b"a request"),

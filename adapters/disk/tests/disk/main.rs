@@ -28,3 +28,4 @@ mod space;
 mod tombstones;
 #[path = "../../../../tests/support/traces.rs"]
 mod traces;
+mod withdrawals;

@@ -25,6 +25,7 @@ mod tools;
 #[path = "../../../../tests/support/traces.rs"]
 mod traces;
 mod wakes;
+mod withdrawals;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),
+        withdrawals::trials(&machine),
         outbox::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),

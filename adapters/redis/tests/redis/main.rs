@@ -24,6 +24,7 @@ mod too_large;
 #[path = "../../../../tests/support/traces.rs"]
 mod traces;
 mod wakes;
+mod withdrawals;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         indexes::trials(),
         chats::trials(),
         tombstones::trials(),
+        withdrawals::trials(),
         outbox::trials(),
         outbox_index::trials(),
         outbox_load::trials(),
