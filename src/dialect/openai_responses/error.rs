@@ -67,8 +67,10 @@ fn may_succeed(problem: Problem) -> bool {
     matches!(
         problem,
         Problem::BodyTooSlow
+            | Problem::Interrupted
             | Problem::OverLimit
             | Problem::ProviderNotReady
+            | Problem::ServiceNotReady
             | Problem::StoreUnavailable
             | Problem::ShuttingDown
     )
@@ -122,7 +124,7 @@ mod tests {
             let told = response.headers().contains_key(SHOULD_RETRY);
             match problem.status().as_u16() {
                 429 | 503 | 408 => assert!(!told || problem == Problem::UnsupportedFormat),
-                409 | 500 => assert!(told, "{problem:?}"),
+                409 | 500 | 502 | 504 => assert!(told, "{problem:?}"),
                 _ => assert!(!told, "{problem:?}"),
             }
         }
