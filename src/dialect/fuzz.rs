@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, request::Parts};
 
 use super::{
-    Dialect, Intent, Native, Refusal, RequestLimits, Route, SessionNaming, Subject,
+    ChatMessage, Dialect, Intent, Native, Refusal, RequestLimits, Route, SessionNaming, Subject,
     json_size::json_size,
 };
 
@@ -112,8 +112,12 @@ fn assert_limited(dialect: &dyn Dialect, head: &Parts, body: &Bytes) {
 /// Checks that an intent is what the policy is asked about.
 fn agree(subject: Subject, intent: Intent, head: &Parts) {
     match (subject, intent) {
-        (Subject::Start { session, chat }, Intent::Start(start)) => {
+        (Subject::Start { session, chat }, Intent::Start(mut start)) => {
             assert_eq!(chat, start.chat, "{head:?}");
+            if let Some(recall) = start.recall.take() {
+                recall.narrow(&mut start.request);
+                let _ = recall.recall(&kept(), &mut start);
+            }
             let named = match start.naming {
                 SessionNaming::Client(id) => Some(id),
                 _ => None,
@@ -124,6 +128,15 @@ fn agree(subject: Subject, intent: Intent, head: &Parts) {
         (Subject::Known(_), _) => {}
         (subject, intent) => panic!("{subject:?} is not {intent:?}"),
     }
+}
+
+/// A chat with the messages that the seeds name.
+fn kept() -> Vec<ChatMessage> {
+    let messages = r#"[{"id":"m","role":"user","parts":[{"type":"text","text":"Hi"}]},
+        {"id":"0123456789abcdefghjkmnpqrs","role":"assistant","parts":[{"type":"step-start"},
+            {"type":"tool-t","toolCallId":"1","state":"input-available","input":{}},
+            {"type":"dynamic-tool","toolName":"u","toolCallId":"2","state":"approval-requested","approval":{"id":"a"}}]}]"#;
+    serde_json::from_str(messages).unwrap()
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -236,12 +249,17 @@ fn any_bytes_give_an_answer_or_an_error_in_the_ai_sdk() {
     let user = r#"{"id":"c","trigger":"submit-message","messageId":"m","messages":[{"id":"m","role":"user","parts":[{"type":"text","text":"Hi"},{"type":"file","url":"https://a/b","mediaType":"image/png"}]}],"model":"m"}"#;
     let answer = r#"{"chatId":"c","messages":[{"id":"0123456789abcdefghjkmnpqrs","role":"assistant","parts":[{"type":"step-start"},{"type":"data-handoff","id":"1","data":{"usesHandoff":true}},{"type":"tool-t","toolCallId":"1","state":"output-available","input":{},"output":[]},{"type":"dynamic-tool","toolName":"u","toolCallId":"2","state":"approval-responded","approval":{"id":"a","approved":false,"reason":"no"}}]}]}"#;
     let content = r#"{"id":"c","temperature":0.2,"stopSequences":["x"],"toolChoice":{"type":"tool","toolName":"t"},"reasoning":"low","responseFormat":{"type":"json","schema":{}},"messages":[{"id":"n","role":"user","parts":[{"type":"file","url":"data:image/png;base64,AAAA","mediaType":"image","filename":"a"}]},{"id":"m","role":"assistant","parts":[{"type":"reasoning","text":"r","providerMetadata":{"unbroken":{"providerState":{"provider":"p","data":1}}}},{"type":"source-url","sourceId":"s","url":"https://a/b"},{"type":"tool-t","toolCallId":"1","state":"output-error","errorText":"e","resultProviderMetadata":{"unbroken":{"incomplete":true}}},{"type":"data-provider-state","id":"1","data":{"provider":"p","data":{}}}]}]}"#;
+    let alone =
+        r#"{"id":"c","message":{"id":"m","role":"user","parts":[{"type":"text","text":"Hey"}]}}"#;
+    let again = r#"{"id":"c","trigger":"regenerate-message","messageId":"m"}"#;
     fuzz(
         &super::AiSdk::new(),
         &[
             ("/", user),
             ("/", answer),
             ("/", content),
+            ("/", alone),
+            ("/", again),
             ("/chat-1/inputs/a", ANSWER),
             ("GET /chat-1/stream?asks=a,b&wait=25", "{}"),
         ],

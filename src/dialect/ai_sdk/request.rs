@@ -345,6 +345,29 @@ mod tests {
     }
 
     #[test]
+    fn a_message_alone_needs_the_conversation_and_its_fields_are_bounded_as_in_a_list() {
+        let mut asked = body();
+        let all = start(&asked);
+        assert!(!all.recall.unwrap().is_needed());
+        asked["message"] = asked["messages"][0].take();
+        asked.as_object_mut().unwrap().remove("messages");
+        let alone = start(&asked);
+        assert!(alone.recall.unwrap().is_needed());
+        assert_eq!(alone.request.messages, all.request.messages);
+        assert_eq!(key(&asked), key(&body()));
+        let bounded = |parts| {
+            let limits = RequestLimits::new().parts(parts);
+            decode(&AiSdk::new(), &asked.to_string().into(), &limits).map(drop)
+        };
+        assert!(bounded(1).is_ok());
+        assert_eq!(bounded(0).unwrap_err().problem, Problem::TooManyElements);
+        // Beside a list it is a field of the application.
+        let mut both = body();
+        both["message"] = json!({"any": 1});
+        assert_eq!(start(&both).request.extra["message"], both["message"]);
+    }
+
+    #[test]
     fn a_request_without_a_chat_gets_a_generated_id() {
         let mut asked = body();
         asked.as_object_mut().unwrap().remove("id");

@@ -36,9 +36,9 @@ impl DurableLayer {
     /// # Trust
     ///
     /// Of a request only the new message is taken, or, if it continues an answer, its outputs of tools, which are
-    /// [verified](super::super::ClientFields) as always. That holds for a client that sends the whole
+    /// [verified](crate::durable::ClientFields) as always. That holds for a client that sends the whole
     /// conversation too: its earlier messages are not read, and
-    /// [`ClientFields::history`](super::super::ClientFields::history) isn't needed. A chat is loaded for the owner
+    /// [`ClientFields::history`](crate::durable::ClientFields::history) isn't needed. A chat is loaded for the owner
     /// that the access policy names; without owners it needs [secret chat ids](Self::secret_chat_ids).
     ///
     /// # Edits, other answers, failures
@@ -59,14 +59,16 @@ impl DurableLayer {
     /// The whole conversation is stored with each session, as the request that a recovery repeats: what
     /// [`load`](History::load) returns bounds it.
     ///
-    /// A session that is deleted before its ending was appended is not appended. The history has what began with
-    /// it: earlier answers come from the application.
+    /// A session that is deleted before its ending was appended is not appended. While appends fail, they are
+    /// repeated for [`Outbox::keep`](crate::durable::Outbox::keep), by default 3 days, and then given up:
+    /// [`Outbox::on_give_up`](crate::durable::Outbox::on_give_up) tells of it. Conversations from before the history was
+    /// set are not in it.
     ///
     /// # Several layers
     ///
     /// Layers over the same [`Sessions`](crate::session::Sessions) whose clients share chats share the history too,
     /// and the dialect. An [`outbox`](Self::outbox) gets an ending after the history; its
-    /// [`keep`](super::super::Outbox::keep) then holds for both.
+    /// [`keep`](crate::durable::Outbox::keep) then holds for both.
     ///
     /// The history must hold no [`Sessions`](crate::session::Sessions) over which its layer stands, or neither is
     /// freed before a shutdown.

@@ -106,6 +106,24 @@ async fn a_failed_append_is_repeated_and_counts_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_ends_while_its_chat_is_loaded_is_shown_once_and_as_a_whole() {
+    let chats = Chats::new().await;
+    let (answer, call) = chats.running(&says("m1", "Hi")).await;
+    call.say("Hel");
+    let gate = chats.table.hold_load();
+    let ends = async {
+        chats.table.loading().await;
+        call.say("lo");
+        drop(call);
+        answer.whole().await;
+        chats.table.has(1).await;
+        gate.add_permits(1);
+    };
+    let (page, ()) = tokio::join!(chats.page(), ends);
+    assert_eq!(page, ["user: Hi", "assistant: Hello"]);
+}
+
+#[tokio::test]
 async fn an_answer_is_continued_after_its_session_was_forgotten() {
     let sessions = Sessions::in_memory();
     let chats = Chats::with(sessions, |layer| layer).await;

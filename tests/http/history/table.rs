@@ -22,6 +22,8 @@ struct TableState {
     is_held: AtomicBool,
     held: Mutex<Vec<(u64, Arc<Semaphore>)>>,
     is_broken: AtomicBool,
+    /// A gate before the next load, which is passed once.
+    loads: Mutex<Option<Arc<Semaphore>>>,
     appended: AtomicUsize,
 }
 
@@ -48,6 +50,18 @@ impl Table {
         let before = self.appended();
         self.unhold(number);
         until(async || self.appended() > before).await;
+    }
+
+    /// Makes the next load wait for a permit. It reads the rows then.
+    pub(crate) fn hold_load(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.0.loads.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    /// Waits until the load that is to wait has begun.
+    pub(crate) async fn loading(&self) {
+        until(async || self.0.loads.lock().unwrap().is_none()).await;
     }
 
     pub(crate) fn break_it(&self, is_broken: bool) {
@@ -107,6 +121,10 @@ impl History for Table {
         chat: &'a ChatId,
     ) -> BoxFuture<'a, Result<Vec<ChatExchange>, BoxError>> {
         Box::pin(async move {
+            let gate = self.0.loads.lock().unwrap().take();
+            if let Some(gate) = gate {
+                gate.acquire().await?.forget();
+            }
             if self.0.is_broken.load(SeqCst) {
                 return Err("as the test wanted".into());
             }
