@@ -91,6 +91,10 @@ impl Conversation {
     pub(super) fn new(config: Arc<ToolConfig>, mut request: ChatRequest) -> Self {
         let tools = config.current_tools();
         let offers = Offers::of(&tools, &mut request);
+        #[cfg(feature = "unbroken-upstream")]
+        {
+            request.runs_calls = true;
+        }
         let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
         let runs = std::mem::take(&mut request.runs);
         let extra = Encoded::new(std::mem::take(&mut request.extra));

@@ -14,4 +14,13 @@ impl CallReports {
             turn_usage: request.turn_usage.clone(),
         }
     }
+
+    /// Creates reports of a call whose bytes are no progress of its answer.
+    #[cfg(feature = "unbroken-upstream")]
+    pub(crate) fn without_liveness(request: &ChatRequest) -> Self {
+        Self {
+            liveness: Liveness::default(),
+            turn_usage: request.turn_usage.clone(),
+        }
+    }
 }

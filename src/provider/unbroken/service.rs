@@ -1,0 +1,260 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use reqwest::{Response, StatusCode};
+use tokio::time::sleep;
+use tower_service::Service;
+
+use super::{
+    answer::InnerAnswer,
+    config::UnbrokenConfig,
+    decoder::SharedInnerAnswer,
+    future::UnbrokenFuture,
+    inner_id::inner_id,
+    position::InnerPosition,
+    questions::RelayedQuestions,
+    request,
+    run::{InnerReadFailure, InnerRun, StopInnerOnDrop, refusal_of, tail},
+    stream::UnbrokenStream,
+};
+use crate::{
+    chat::{ChatRequest, LoggedTail, ProviderError, Transcript},
+    headers::{SESSION_ID, SESSION_STATUS},
+    log::SessionId,
+    provider::http::{
+        CallReports, Failure, Retries, Upstream, is_of_the_connection, may_have_begun,
+    },
+};
+
+/// The most answers of one request that ended without success, or are gone, after which it isn't asked anew.
+const MAX_FAILED: u32 = 8;
+
+/// A provider that calls another server of this library. The [module](super) has an example.
+///
+/// Cheap to clone; clones share their connections. `Debug` shows neither key nor address.
+#[derive(Clone)]
+pub struct UnbrokenUpstream {
+    upstream: Arc<Upstream>,
+    config: Arc<UnbrokenConfig>,
+}
+
+impl UnbrokenUpstream {
+    pub(super) fn from_parts(upstream: Upstream, config: UnbrokenConfig) -> Self {
+        Self {
+            upstream: Arc::new(upstream),
+            config: Arc::new(config),
+        }
+    }
+
+    /// Reads the rest of an answer that another server of ours began.
+    ///
+    /// # Errors
+    ///
+    /// If that left no position.
+    fn read_on(
+        &self,
+        chat: &ChatRequest,
+    ) -> Result<impl Future<Output = Result<UnbrokenStream, ProviderError>> + use<>, ProviderError>
+    {
+        let so_far = chat.so_far.as_deref();
+        let position = so_far
+            .and_then(Transcript::stream_state)
+            .and_then(InnerPosition::read)
+            .ok_or_else(|| {
+                ProviderError::cannot_continue("the answer left no place to read on from")
+            })?;
+        let answer = InnerAnswer::read_on(&position);
+        // It is there before the first poll, so that an answer that is stopped meanwhile is aborted.
+        let run = self.run(answer, chat);
+        let logged = so_far.map(Transcript::logged_tail).unwrap_or_default();
+        let mut questions = RelayedQuestions::new(chat.inputs.clone());
+        for id in position.open {
+            questions.ask(id, &run.run);
+        }
+        Ok(async move {
+            match run.run.clone().read_on(None).await {
+                Ok(answer) => Ok(UnbrokenStream::new(answer, run, questions, logged)),
+                Err(InnerReadFailure::Gone(error)) => {
+                    let gone = "the model's server no longer has the answer";
+                    Err(ProviderError::cannot_continue(gone).with_source(error))
+                }
+                // It ended otherwise than with an answer, and may do better once more.
+                Err(InnerReadFailure::Failed(error))
+                    if error.is_recoverable() && run.run.answer.lock().has_ended() =>
+                {
+                    let failed = "the answer has failed at the model's server";
+                    Err(ProviderError::cannot_continue(failed).with_source(error))
+                }
+                Err(InnerReadFailure::Failed(error)) => {
+                    if !error.is_cannot_continue() {
+                        // Nobody reads on after an error.
+                        run.run.stop();
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Asks for an answer, or attaches to that of the same request.
+    async fn ask(
+        self,
+        body: Bytes,
+        session: SessionId,
+        run: StopInnerOnDrop,
+        questions: RelayedQuestions,
+    ) -> Result<UnbrokenStream, ProviderError> {
+        let asked = self.start(&body, &session, &run.run).await;
+        let response = asked.inspect_err(|_| run.run.stop())?;
+        run.run.answer.lock().begin_log(tail(&response));
+        let answer = match run.run.open(response).await {
+            Ok(answer) => answer,
+            Err(failed) => {
+                let has_ended = run.run.answer.lock().has_ended();
+                if has_ended || !is_of_the_connection(&failed.error) {
+                    run.run.stop();
+                    return Err(failed.error);
+                }
+                let read = run.run.clone().read_on(Some(failed.error)).await;
+                read.map_err(|failure| match failure {
+                    InnerReadFailure::Gone(error) => ProviderError::cut().with_source(error),
+                    InnerReadFailure::Failed(error) => {
+                        run.run.stop();
+                        error
+                    }
+                })?
+            }
+        };
+        let logged = LoggedTail::default();
+        Ok(UnbrokenStream::new(answer, run, questions, logged))
+    }
+
+    /// Starts the session, or attaches to it: an answer of the same request that has failed before is left alone.
+    async fn start(
+        &self,
+        body: &Bytes,
+        session: &SessionId,
+        run: &InnerRun,
+    ) -> Result<Response, ProviderError> {
+        let mut failed = 0;
+        loop {
+            let id = inner_id(session, body, failed);
+            run.answer.lock().ask(id.clone());
+            let mut may_run = false;
+            let posted = self.post(&id, body, &mut may_run).await;
+            let is_last = failed >= MAX_FAILED;
+            let refusal = match posted {
+                Ok(response) => match response.status() {
+                    StatusCode::OK if is_last || !has_failed(&response) => return Ok(response),
+                    StatusCode::OK => None,
+                    StatusCode::GONE if !is_last => None,
+                    _ => Some(refusal_of(&response)),
+                },
+                Err(error) => Some(error),
+            };
+            if let Some(error) = refusal {
+                if !may_run {
+                    run.answer.lock().refuse();
+                }
+                return Err(error);
+            }
+            tracing::debug!("an earlier answer of the request has failed, or is gone");
+            failed += 1;
+        }
+    }
+
+    /// Sends the request under an id, again while that may help: the model isn't called twice. `may_run` is set if one
+    /// was lost of which the other server may have begun the session.
+    async fn post(
+        &self,
+        id: &str,
+        body: &Bytes,
+        may_run: &mut bool,
+    ) -> Result<Response, ProviderError> {
+        let mut retries = Retries::new(self.upstream.retries());
+        loop {
+            let request = self.upstream.post(body.clone()).header(SESSION_ID, id);
+            let error = match self.upstream.head(request).await {
+                Ok(response) => match response.status().as_u16() {
+                    408 | 429 | 500.. => refusal_of(&response),
+                    _ => return Ok(response),
+                },
+                Err(error) => error,
+            };
+            *may_run |= may_have_begun(&error);
+            let failure = Failure {
+                retry: error.is_recoverable().then_some(true),
+                error,
+            };
+            let Some(wait) = retries.next(&failure) else {
+                return Err(failure.error);
+            };
+            tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
+            sleep(wait).await;
+        }
+    }
+
+    fn run(&self, answer: InnerAnswer, chat: &ChatRequest) -> StopInnerOnDrop {
+        StopInnerOnDrop {
+            run: InnerRun {
+                upstream: Arc::clone(&self.upstream),
+                answer: SharedInnerAnswer::new(answer),
+                // Signs of life of the connection are none of the model.
+                reports: CallReports::without_liveness(chat),
+                liveness: chat.liveness.clone(),
+                max_bytes: self.config.max_event_bytes,
+            },
+        }
+    }
+}
+
+/// Returns true if the session had ended without success when the head of the response was sent.
+fn has_failed(response: &Response) -> bool {
+    let status = response.headers().get(SESSION_STATUS);
+    status.is_some_and(|status| matches!(status.as_bytes(), b"error" | b"aborted"))
+}
+
+impl Service<ChatRequest> for UnbrokenUpstream {
+    type Response = UnbrokenStream;
+    type Error = ProviderError;
+    type Future = UnbrokenFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, chat: ChatRequest) -> UnbrokenFuture {
+        if chat.reattach {
+            return match self.read_on(&chat) {
+                Ok(read) => UnbrokenFuture::new(read),
+                Err(error) => UnbrokenFuture::failed(error),
+            };
+        }
+        // The other server's model isn't known here.
+        let body = chat
+            .check_continuation(false)
+            .and_then(|()| request::body(&self.config, &chat));
+        let body = match body {
+            Ok(body) => Bytes::from(body),
+            Err(error) => return UnbrokenFuture::failed(error),
+        };
+        let session = chat.session_id.clone().unwrap_or_else(SessionId::random);
+        let run = self.run(InnerAnswer::new(), &chat);
+        let questions = RelayedQuestions::new(chat.inputs.clone());
+        UnbrokenFuture::new(self.clone().ask(body, session, run, questions))
+    }
+}
+
+impl fmt::Debug for UnbrokenUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnbrokenUpstream")
+            .field("has_key", &self.upstream.has_key())
+            .field("model", &self.config.model)
+            .field("idle_timeout", &self.upstream.idle_timeout())
+            .finish_non_exhaustive()
+    }
+}
