@@ -13,9 +13,11 @@ use crate::{
 pub(super) struct InnerAnswer {
     /// Empty until the other server is asked.
     session: String,
+    /// The LSN after which this server began to read; 0 unless another one of ours had read until there.
+    from: u64,
     /// The LSN of the last event that was read; 0 before the first.
     after: u64,
-    /// True once something of the answer was passed on.
+    /// True once clients have something of the answer.
     shown: bool,
     /// True once the answer is over, or wanted no more.
     ended: bool,
@@ -27,7 +29,7 @@ pub(super) struct InnerAnswer {
 /// The most bytes of events that are held. A log that is longer is passed on as it comes.
 pub(super) const MAX_HELD: usize = 4 * 1024 * 1024;
 
-/// The events that the log had already when it was attached to: a `restarted` among them drops those before it.
+/// The events that the log had already when reading began: a `restarted` among them drops those before it.
 #[derive(Debug)]
 struct HeldEvents {
     until: u64,
@@ -50,6 +52,7 @@ impl InnerAnswer {
     pub(super) fn new() -> Self {
         Self {
             session: String::new(),
+            from: 0,
             after: 0,
             shown: false,
             ended: false,
@@ -58,12 +61,13 @@ impl InnerAnswer {
         }
     }
 
-    /// Creates an answer that is read on after a position.
-    pub(super) fn read_on(position: &InnerPosition) -> Self {
+    /// Creates an answer that is read on after a position. `shown` is true if clients have something of it.
+    pub(super) fn read_on(position: &InnerPosition, shown: bool) -> Self {
         Self {
             session: position.session.clone(),
+            from: position.after,
             after: position.after,
-            shown: true,
+            shown,
             usage: position.usage.clone(),
             ..Self::new()
         }
@@ -74,9 +78,10 @@ impl InnerAnswer {
         self.session = session;
     }
 
-    /// Takes the last LSN of a log that is read from its beginning.
+    /// Takes the last LSN that a log has when reading begins.
     pub(super) fn begin_log(&mut self, tail: u64) {
-        self.held = (tail > 1).then(|| HeldEvents {
+        // The first event isn't shown.
+        self.held = (tail > self.from.max(1)).then(|| HeldEvents {
             until: tail,
             bytes: 0,
             events: Vec::new(),
@@ -91,6 +96,11 @@ impl InnerAnswer {
     /// Returns the id of the session, and the LSN after which to read on.
     pub(super) fn cursor(&self) -> (String, u64) {
         (self.session.clone(), self.after)
+    }
+
+    /// Returns true if nothing was read yet.
+    pub(super) fn is_unread(&self) -> bool {
+        self.after == self.from
     }
 
     /// Returns the position, if all events before it were passed on.
@@ -114,6 +124,11 @@ impl InnerAnswer {
     /// Returns true once the answer is over.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Leaves the answer as it is.
+    pub(super) fn leave(&mut self) {
+        self.ended = true;
     }
 
     /// Marks the answer as wanted no more. Returns its id if it may run.
@@ -154,6 +169,12 @@ impl InnerAnswer {
             out.push_back(self.place().event().into());
         }
         let taken = self.take_event(event, out);
+        let may_decline = self.from > 0 && self.held.is_some();
+        if may_decline && taken.as_ref().is_err_and(ProviderError::is_recoverable) {
+            // Another way of recovery may do better, as long as nothing of this one is shown.
+            self.held = None;
+            return taken;
+        }
         let passed = self.held.as_mut().is_none_or(|held| {
             held.bytes += line.len();
             lsn >= held.until || held.bytes > MAX_HELD || last

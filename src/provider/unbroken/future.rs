@@ -8,7 +8,7 @@ use super::UnbrokenStream;
 use crate::chat::ProviderError;
 
 /// A future that waits until the other server has the session. A request that is refused for now is repeated under the
-/// same id.
+/// same id. It is ready at once for an answer that is read on.
 ///
 /// Dropping it aborts that session, unless the answer may go on elsewhere.
 pub struct UnbrokenFuture {

@@ -69,7 +69,7 @@
 //! | `provider_state` of its provider's stream | none: it is for that server |
 //! | `input_request`, `input_resolved` | the same; an answer that a client gives here is passed on to `POST /{id}/inputs/{inputId}` |
 //! | `isomorphic_handoff`, `conversation_state` | the same |
-//! | `restarted` | dropped with what came before, if nothing of that was passed on, as when a log of up to 4 MiB is attached to; else an error of the code `interrupted`, since this server can't take back what clients have |
+//! | `restarted` | dropped with what came before, if clients have nothing of that, as when a log of up to 4 MiB is attached to; else an error of the code `interrupted`, since this server can't take back what they have |
 //! | `complete` | the same, with usage and finish reason |
 //! | `aborted` | `aborted`, with its usage and without its reason |
 //! | `error` | an error of the same code, recoverable as that was; `internal` becomes `provider`. The message is one of this provider |
@@ -86,8 +86,12 @@
 //! * **A lost server of ours.** The log has the id there and the LSN as `provider_state` of the stream, before the
 //!   first event and then after each 64, also between turns
 //!   ([`spans_turns`](field@crate::chat::ProviderStateEvent::spans_turns)). Another server reads on by the way
-//!   [`reattach`](crate::durable::Recovery::reattach), and leaves out what the log has after that. An answer that is gone
-//!   (204, 400, 404, 409, 410), has failed, or was begun anew there is [declined](crate::chat::ProviderError::cannot_continue).
+//!   [`reattach`](crate::durable::Recovery::reattach), and leaves out what the log has after that. Until something new is
+//!   passed on, an answer that is gone (204, 400, 404, 409, 410), has failed and may succeed when it is repeated, or was
+//!   begun anew there is [declined](crate::chat::ProviderError::cannot_continue). For that, up to 4 MiB of what the log
+//!   there has already are held until its end. An answer that is declined is left as it is there: the next way may attach
+//!   to it. Without a next one it runs to its end, which nobody reads. The usage of a turn that failed and was declined
+//!   isn't counted here.
 //!   The way `restart` attaches to the answer if that runs or is complete, also where the server was lost before its log had
 //!   the place: name both. The way `resume` is declined in the middle of a turn.
 //! * **A lost server of theirs** is a matter of its own [`Recovery`](crate::durable::Recovery): with `reattach` or `resume`
@@ -102,7 +106,7 @@
 //!
 //! A request is retried by the builder's `retries` on 408, 429, 5xx and lost connections, whatever became of it: the
 //! model is called once. The service's [future](UnbrokenFuture) completes once the other server has stored the
-//! session, so that tower's layers cover no more than that.
+//! session, so that tower's layers cover no more than that. Where the answer is read on it completes at once.
 //!
 //! # Tools
 //!

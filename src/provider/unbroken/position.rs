@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    chat::{InputId, ProviderState, ProviderStateEvent, StateOf, Usage},
+    chat::{InputId, LoggedTail, ProviderState, ProviderStateEvent, StateOf, Transcript, Usage},
     log::SessionId,
 };
 
@@ -29,7 +29,13 @@ impl InnerPosition {
     pub(super) fn read(state: &ProviderState) -> Option<Self> {
         let position: Self = serde_json::from_value(state.of(PROVIDER)?.clone()).ok()?;
         let is_id = position.session.parse::<SessionId>().is_ok();
-        is_id.then_some(position)
+        (is_id && position.after > 0).then_some(position)
+    }
+
+    /// Returns true if clients may have something of the answer, whose log so far this is.
+    pub(super) fn is_shown(&self, so_far: &Transcript) -> bool {
+        // The first event there isn't shown.
+        self.after > 1 || so_far.logged_tail() != LoggedTail::default()
     }
 
     /// Writes the event that keeps the position.
@@ -62,5 +68,9 @@ mod tests {
             let state = ProviderState::new(PROVIDER, data);
             assert_eq!(InnerPosition::read(&state), None, "{id}");
         }
+        let mut data = state.data.clone();
+        data["after"] = 0.into();
+        let state = ProviderState::new(PROVIDER, data);
+        assert_eq!(InnerPosition::read(&state), None);
     }
 }

@@ -114,10 +114,53 @@ impl InnerRun {
         if response.status() != StatusCode::OK {
             return Err(refusal_of(&response).into());
         }
-        if after == 0 {
-            self.answer.lock().begin_log(tail(&response));
+        {
+            let mut answer = self.answer.lock();
+            if answer.is_unread() {
+                answer.begin_log(tail(&response));
+            }
         }
         self.open(response).await
+    }
+
+    /// Returns the error of an answer that isn't read on, and stops it: nobody reads on after an error.
+    pub(super) fn give_up(&self, failure: InnerReadFailure) -> ProviderError {
+        match failure {
+            InnerReadFailure::Gone(error) => {
+                // It is there, and not as it was.
+                if let Some(400 | 409) = refusal_status(&error) {
+                    self.stop();
+                } else {
+                    self.answer.lock().leave();
+                }
+                ProviderError::cut().with_source(error)
+            }
+            InnerReadFailure::Failed(error) => {
+                self.stop();
+                error
+            }
+        }
+    }
+
+    /// Returns the error of an answer that another server of ours began, and of which nothing was passed on here. Where
+    /// another way of recovery may do better, the answer is left as it is: that way may attach to it.
+    pub(super) fn decline(&self, failure: InnerReadFailure) -> ProviderError {
+        let has_ended = self.answer.lock().has_ended();
+        let declined = match failure {
+            InnerReadFailure::Gone(error) => {
+                let gone = "the model's server no longer has the answer";
+                ProviderError::cannot_continue(gone).with_source(error)
+            }
+            InnerReadFailure::Failed(error) if error.is_cannot_continue() => error,
+            // It ended otherwise than with an answer, and may do better once more.
+            InnerReadFailure::Failed(error) if has_ended && error.is_recoverable() => {
+                let failed = "the answer has failed at the model's server";
+                ProviderError::cannot_continue(failed).with_source(error)
+            }
+            failure => return self.give_up(failure),
+        };
+        self.answer.lock().leave();
+        declined
     }
 
     /// Tells the other server to stop, unless the answer has ended. Doesn't wait for it.

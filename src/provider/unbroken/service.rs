@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    future::ready,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -18,11 +19,11 @@ use super::{
     position::InnerPosition,
     questions::RelayedQuestions,
     request,
-    run::{InnerReadFailure, InnerRun, StopInnerOnDrop, refusal_of, tail},
+    run::{InnerRun, StopInnerOnDrop, refusal_of, tail},
     stream::UnbrokenStream,
 };
 use crate::{
-    chat::{ChatRequest, LoggedTail, ProviderError, Transcript},
+    chat::{ChatRequest, ProviderError, Transcript},
     headers::{SESSION_ID, SESSION_STATUS},
     log::SessionId,
     provider::http::{
@@ -50,54 +51,26 @@ impl UnbrokenUpstream {
         }
     }
 
-    /// Reads the rest of an answer that another server of ours began.
+    /// Reads the rest of an answer that another server of ours began. Questions that are open are asked at once: nothing
+    /// may come before their answers.
     ///
     /// # Errors
     ///
     /// If that left no position.
-    fn read_on(
-        &self,
-        chat: &ChatRequest,
-    ) -> Result<impl Future<Output = Result<UnbrokenStream, ProviderError>> + use<>, ProviderError>
-    {
-        let so_far = chat.so_far.as_deref();
-        let position = so_far
-            .and_then(Transcript::stream_state)
-            .and_then(InnerPosition::read)
-            .ok_or_else(|| {
-                ProviderError::cannot_continue("the answer left no place to read on from")
-            })?;
-        let answer = InnerAnswer::read_on(&position);
+    fn read_on(&self, chat: &ChatRequest) -> Result<UnbrokenStream, ProviderError> {
+        let Some((so_far, position)) = begun(chat) else {
+            let reason = "the answer left no place to read on from";
+            return Err(ProviderError::cannot_continue(reason));
+        };
+        let answer = InnerAnswer::read_on(&position, position.is_shown(so_far));
         // It is there before the first poll, so that an answer that is stopped meanwhile is aborted.
         let run = self.run(answer, chat);
-        let logged = so_far.map(Transcript::logged_tail).unwrap_or_default();
         let mut questions = RelayedQuestions::new(chat.inputs.clone());
         for id in position.open {
             questions.ask(id, &run.run);
         }
-        Ok(async move {
-            match run.run.clone().read_on(None).await {
-                Ok(answer) => Ok(UnbrokenStream::new(answer, run, questions, logged)),
-                Err(InnerReadFailure::Gone(error)) => {
-                    let gone = "the model's server no longer has the answer";
-                    Err(ProviderError::cannot_continue(gone).with_source(error))
-                }
-                // It ended otherwise than with an answer, and may do better once more.
-                Err(InnerReadFailure::Failed(error))
-                    if error.is_recoverable() && run.run.answer.lock().has_ended() =>
-                {
-                    let failed = "the answer has failed at the model's server";
-                    Err(ProviderError::cannot_continue(failed).with_source(error))
-                }
-                Err(InnerReadFailure::Failed(error)) => {
-                    if !error.is_cannot_continue() {
-                        // Nobody reads on after an error.
-                        run.run.stop();
-                    }
-                    Err(error)
-                }
-            }
-        })
+        let logged = so_far.logged_tail();
+        Ok(UnbrokenStream::after_takeover(run, questions, logged))
     }
 
     /// Asks for an answer, or attaches to that of the same request.
@@ -120,17 +93,10 @@ impl UnbrokenUpstream {
                     return Err(failed.error);
                 }
                 let read = run.run.clone().read_on(Some(failed.error)).await;
-                read.map_err(|failure| match failure {
-                    InnerReadFailure::Gone(error) => ProviderError::cut().with_source(error),
-                    InnerReadFailure::Failed(error) => {
-                        run.run.stop();
-                        error
-                    }
-                })?
+                read.map_err(|failure| run.run.give_up(failure))?
             }
         };
-        let logged = LoggedTail::default();
-        Ok(UnbrokenStream::new(answer, run, questions, logged))
+        Ok(UnbrokenStream::new(answer, run, questions))
     }
 
     /// Starts the session, or attaches to it: an answer of the same request that has failed before is left alone.
@@ -212,6 +178,12 @@ impl UnbrokenUpstream {
     }
 }
 
+/// Returns the log and the position of an answer that another server of ours began.
+fn begun(chat: &ChatRequest) -> Option<(&Transcript, InnerPosition)> {
+    let so_far = chat.so_far.as_deref()?;
+    Some((so_far, InnerPosition::read(so_far.stream_state()?)?))
+}
+
 /// Returns true if the session had ended without success when the head of the response was sent.
 fn has_failed(response: &Response) -> bool {
     let status = response.headers().get(SESSION_STATUS);
@@ -229,10 +201,7 @@ impl Service<ChatRequest> for UnbrokenUpstream {
 
     fn call(&mut self, chat: ChatRequest) -> UnbrokenFuture {
         if chat.reattach {
-            return match self.read_on(&chat) {
-                Ok(read) => UnbrokenFuture::new(read),
-                Err(error) => UnbrokenFuture::failed(error),
-            };
+            return UnbrokenFuture::new(ready(self.read_on(&chat)));
         }
         // The other server's model isn't known here.
         let body = chat

@@ -32,6 +32,8 @@ pub struct UnbrokenStream {
     unplaced: usize,
     placed: Option<InnerPosition>,
     logged: LoggedTail,
+    /// True of an answer that another server of ours began, until something of it is passed on here.
+    may_decline: bool,
 }
 
 enum UnbrokenStreamState {
@@ -41,20 +43,39 @@ enum UnbrokenStreamState {
 }
 
 impl UnbrokenStream {
-    /// Creates the stream of an answer. Events that are `logged` are left out.
+    /// Creates the stream of an answer.
     pub(super) fn new(
         answer: AnswerStream,
         run: StopInnerOnDrop,
         questions: RelayedQuestions,
+    ) -> Self {
+        let state = UnbrokenStreamState::Reading(Box::new(answer));
+        Self {
+            state,
+            run,
+            questions,
+            unplaced: 0,
+            placed: None,
+            logged: LoggedTail::default(),
+            may_decline: false,
+        }
+    }
+
+    /// Creates the stream of an answer that another server of ours began. Events that are `logged` are left out.
+    pub(super) fn after_takeover(
+        run: StopInnerOnDrop,
+        questions: RelayedQuestions,
         logged: LoggedTail,
     ) -> Self {
+        let read = run.run.clone().read_on(None);
         Self {
-            state: UnbrokenStreamState::Reading(Box::new(answer)),
+            state: UnbrokenStreamState::Reconnecting(Box::pin(read)),
             run,
             questions,
             unplaced: 0,
             placed: None,
             logged,
+            may_decline: true,
         }
     }
 
@@ -73,9 +94,23 @@ impl UnbrokenStream {
         Some(event)
     }
 
-    fn fail(&mut self, error: ProviderError) -> Poll<Option<Result<ChatEvent, ProviderError>>> {
+    fn fail(
+        &mut self,
+        failure: InnerReadFailure,
+    ) -> Poll<Option<Result<ChatEvent, ProviderError>>> {
         self.state = UnbrokenStreamState::Over;
+        let run = &self.run.run;
+        let error = if self.may_decline {
+            run.decline(failure)
+        } else {
+            run.give_up(failure)
+        };
         Poll::Ready(Some(Err(error)))
+    }
+
+    fn pass(&mut self, event: ChatEvent) -> Poll<Option<Result<ChatEvent, ProviderError>>> {
+        self.may_decline = false;
+        Poll::Ready(Some(Ok(event)))
     }
 }
 
@@ -89,14 +124,13 @@ impl Stream for UnbrokenStream {
                 return Poll::Ready(None);
             }
             if let Some(error) = this.questions.poll(cx) {
-                this.run.run.stop();
-                return this.fail(error);
+                return this.fail(InnerReadFailure::Failed(error));
             }
             if let UnbrokenStreamState::Reading(answer) = &this.state
                 && answer.is_drained()
                 && let Some(position) = this.position()
             {
-                return Poll::Ready(Some(Ok(position)));
+                return this.pass(position);
             }
             let failure = match &mut this.state {
                 UnbrokenStreamState::Over => return Poll::Ready(None),
@@ -108,7 +142,7 @@ impl Stream for UnbrokenStream {
                                 continue;
                             }
                             this.unplaced += 1;
-                            return Poll::Ready(Some(Ok(event)));
+                            return this.pass(event);
                         }
                         Some(Err(failure)) => failure,
                         None => {
@@ -123,21 +157,13 @@ impl Stream for UnbrokenStream {
                             this.state = UnbrokenStreamState::Reading(Box::new(answer));
                             continue;
                         }
-                        Err(InnerReadFailure::Gone(error)) => {
-                            return this.fail(ProviderError::cut().with_source(error));
-                        }
-                        Err(InnerReadFailure::Failed(error)) => {
-                            this.run.run.stop();
-                            return this.fail(error);
-                        }
+                        Err(failure) => return this.fail(failure),
                     }
                 }
             };
             let run = &this.run.run;
             if run.answer.lock().has_ended() || !is_of_the_connection(&failure) {
-                // Nobody reads on after an error.
-                run.stop();
-                return this.fail(failure);
+                return this.fail(InnerReadFailure::Failed(failure));
             }
             tracing::debug!(error = ?failure, "the connection to the model's server is lost");
             let read = run.clone().read_on(Some(failure));

@@ -44,7 +44,7 @@ fn model(gate: &watch::Sender<usize>) -> impl Provider + Sync + use<> {
 }
 
 /// A server on a runtime of its own.
-fn on_own_runtime(app: Router) -> (Router, Runtime) {
+pub(crate) fn on_own_runtime(app: Router) -> (Router, Runtime) {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

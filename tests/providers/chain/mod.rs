@@ -2,6 +2,7 @@
 
 mod cuts;
 mod failures;
+mod lost_both;
 mod lost_inner;
 mod lost_outer;
 mod model;

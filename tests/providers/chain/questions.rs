@@ -14,12 +14,17 @@ use unbroken::{
 };
 
 use super::{
-    outer::{ID, OuterServer, body, events_of, joined, provider, read, start, when_stored},
+    outer::{ID, OuterServer, body, events_of, joined, provider, read, start, stored, when_stored},
     *,
 };
 
 /// A model that asks, and says the answer. It waits no longer than this.
 fn asking(patience: Duration) -> impl Provider + Sync {
+    asking_after(0, patience)
+}
+
+/// A model that says so many words before it asks.
+fn asking_after(words: usize, patience: Duration) -> impl Provider + Sync {
     provider_fn(move |request: ChatRequest| {
         let id: InputId = "q.1".parse().unwrap();
         let asked = InputRequest::question(id.clone(), "Which seat?");
@@ -34,7 +39,8 @@ fn asking(patience: Duration) -> impl Provider + Sync {
                 ChatEvent::text(text),
             ])
         };
-        let events = stream::iter([ChatEvent::from(asked)]);
+        let said = (0..words).map(|at| ChatEvent::text(format!("{at} ")));
+        let events = stream::iter(said.chain([ChatEvent::from(asked)]));
         let events = events.chain(stream::once(told).flatten());
         events.map(Ok::<_, ProviderError>).boxed()
     })
@@ -120,4 +126,46 @@ async fn a_question_survives_the_server_that_showed_it() {
         "{log}"
     );
     assert_eq!(server.count("POST", "/api/chat"), 1);
+}
+
+/// A place is stored after each 64 events. That after a question has nothing to read on until it is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_at_the_place_that_is_read_on_from_is_answered() {
+    for words in [3, 80] {
+        let asking = asking_after(words, Duration::from_secs(60));
+        let server = InnerServer::start(mounted(Sessions::in_memory(), asking)).await;
+        let store = Memory::new();
+        let (first, second) = (OuterServer::new(&store), OuterServer::new(&store));
+        let recovery = Recovery::new().reattach();
+        first.send(provider(&server), recovery.clone(), start());
+        let is_asked = |log: &[Value]| log.iter().any(|event| event["type"] == "input_request");
+        let place = |log: &[Value]| {
+            let places = log.iter().filter(|event| event["of"] == "stream");
+            places.last().map(|place| place["data"]["after"].clone())
+        };
+        // The first event there is the beginning of the session.
+        let last = if words < 64 { 1 } else { words + 2 };
+        loop {
+            let log = stored(&store).await;
+            if is_asked(&log) && place(&log) == Some(json!(last)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(first);
+        let log = second.send(provider(&server), recovery.clone(), read());
+        while server.reads().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        second
+            .send(provider(&server), recovery, answer())
+            .await
+            .unwrap();
+        // Without the answer it would wait for ever.
+        let log = tokio::time::timeout(Duration::from_secs(30), log).await;
+        let log = log.expect("the answer reaches the model").unwrap();
+        let events = joined(events_of(&log));
+        assert_eq!(events[1..], expected("accept", "\"12A\""), "{log}");
+        assert_eq!(server.reads(), [last as u64]);
+    }
 }

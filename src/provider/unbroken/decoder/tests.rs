@@ -99,7 +99,7 @@ fn the_place_after_any_event_is_that_of_the_last_one_and_the_rest_follows_it() {
         let (begin, ended) = decoded(&shared, &lines[..at].concat());
         assert!(ended.is_err(), "a body without an end is a cut");
         let position = shared.lock().position(Vec::new()).unwrap();
-        let rest = SharedInnerAnswer::new(InnerAnswer::read_on(&position));
+        let rest = SharedInnerAnswer::new(InnerAnswer::read_on(&position, true));
         // What came before is left out, should it come again.
         let (rest, ended) = decoded(&rest, ANSWER);
         ended.unwrap();
@@ -150,6 +150,39 @@ fn a_restart_drops_what_was_not_passed_on_and_declines_otherwise() {
         let error = ended.unwrap_err();
         assert!(error.is_cannot_continue(), "{error}");
         assert_eq!(answer_of(&events).text(), "Hel");
+    }
+}
+
+/// An answer that another server of ours had read until its first event.
+fn taken_over(tail: u64, shown: bool) -> SharedInnerAnswer {
+    let mut position = answer(0).lock().position(Vec::new()).unwrap();
+    position.after = 1;
+    let mut answer = InnerAnswer::read_on(&position, shown);
+    answer.begin_log(tail);
+    SharedInnerAnswer::new(answer)
+}
+
+#[test]
+fn after_a_takeover_nothing_is_passed_on_of_an_answer_that_may_be_declined() {
+    let text = |events: &[ChatEvent]| events.iter().collect::<Transcript>().text().to_owned();
+    for (tail, said) in [(3, ""), (2, "Hel")] {
+        let (events, ended) = decoded(&taken_over(tail, true), RESTARTED);
+        assert!(ended.unwrap_err().is_cannot_continue());
+        assert_eq!(text(&events), said, "{tail}");
+    }
+    // Nobody has anything of the one that was dropped.
+    let (events, ended) = decoded(&taken_over(3, false), RESTARTED);
+    ended.unwrap();
+    assert_eq!(text(&events), "Hello");
+    let failed_for_good = FAILED.replace("true", "false");
+    for (tail, log, said) in [
+        (6, FAILED, ""),
+        (5, FAILED, "Hel"),
+        (6, &*failed_for_good, "Hel"),
+    ] {
+        let (events, ended) = decoded(&taken_over(tail, true), log);
+        assert!(!ended.unwrap_err().is_cannot_continue());
+        assert_eq!(text(&events), said, "{tail}");
     }
 }
 
