@@ -246,6 +246,12 @@ impl Transcript {
         self.stream.as_ref()
     }
 
+    /// Returns true if that state is of a stream that has the whole answer: the provider's server runs its tools.
+    #[cfg(feature = "tools")]
+    pub(crate) fn stream_spans_turns(&self) -> bool {
+        self.stream.is_some() && self.spans_turns
+    }
+
     /// Returns what the log has after that state. A provider that reads on leaves it out.
     pub fn logged_tail(&self) -> LoggedTail {
         self.tail.clone()
