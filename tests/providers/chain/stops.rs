@@ -18,6 +18,7 @@ use unbroken::{
     chat::Liveness,
     durable::{DurableLayer, Recovery},
     log::Outcome,
+    session::Limits,
     store::{AbortRequest, Memory, Store, StoreExt},
 };
 
@@ -216,4 +217,33 @@ async fn a_stop_is_repeated_until_the_other_server_takes_it() {
     model.when_dropped(1).await;
     aborted(&inner, &inner_store, &server).await;
     assert_eq!(server.count("POST", "/abort"), 5);
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_here_for_a_limit_is_aborted_there() {
+    for (bytes, aborts) in [(2000, 1), (200, 0)] {
+        let model = GatedModel::new(vec![
+            ChatEvent::custom("big", json!("a".repeat(bytes))),
+            ChatEvent::text("Hello"),
+        ]);
+        model.open(1);
+        let server = InnerServer::start(mounted(Sessions::in_memory(), model.provider())).await;
+        let mut limits = Limits::default();
+        limits.event_bytes = 1000;
+        let store = Memory::new();
+        let sessions = Sessions::builder(store.clone()).limits(limits).build();
+        let layer = DurableLayer::new(sessions, AnyoneWithTheId::new());
+        let response = layer.layer(provider(&server)).oneshot(start());
+        let response = response.await.unwrap();
+        when_stored(&store, 1).await;
+        if aborts == 1 {
+            model.when_dropped(1).await;
+        }
+        model.open(usize::MAX);
+        let log = super::outer::body(response).await;
+        let expected = if aborts == 1 { "error" } else { "complete" };
+        let events = super::outer::events_of(&log);
+        assert_eq!(events.last().unwrap()["type"], expected, "{log}");
+        assert_eq!(server.count("POST", "/abort"), aborts, "{bytes}");
+    }
 }
