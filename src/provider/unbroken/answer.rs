@@ -21,6 +21,8 @@ pub(super) struct InnerAnswer {
     shown: bool,
     /// True once the answer is over, or wanted no more.
     ended: bool,
+    /// True if the last connection ended inside of a line, or with one that isn't the next.
+    broken: bool,
     /// Of the turns that are over.
     usage: Option<Usage>,
     held: Option<HeldEvents>,
@@ -56,6 +58,7 @@ impl InnerAnswer {
             after: 0,
             shown: false,
             ended: false,
+            broken: false,
             usage: None,
             held: None,
         }
@@ -101,6 +104,15 @@ impl InnerAnswer {
     /// Returns true if nothing was read yet.
     pub(super) fn is_unread(&self) -> bool {
         self.after == self.from
+    }
+
+    /// Notes whether a connection ended inside of a line, or with one that isn't the next.
+    pub(super) fn note_broken(&mut self, is_broken: bool) {
+        self.broken = is_broken;
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Returns the position, if all events before it were passed on.

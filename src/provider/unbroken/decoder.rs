@@ -60,7 +60,10 @@ impl Decode for NativeLines {
         match pushed {
             // Nothing after the end counts.
             Err(_) if !is_failed && self.is_done() => {}
-            pushed => pushed?,
+            pushed => {
+                self.answer.lock().note_broken(pushed.is_err());
+                pushed?;
+            }
         }
         Ok(is_heard)
     }
@@ -70,12 +73,13 @@ impl Decode for NativeLines {
     }
 
     fn end(&mut self, _: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        // Half a line is none.
         if self.is_done() {
-            Ok(())
-        } else {
-            Err(ProviderError::cut())
+            return Ok(());
         }
+        // Half a line is none.
+        let is_broken = !self.lines.rest().is_empty();
+        self.answer.lock().note_broken(is_broken);
+        Err(ProviderError::cut())
     }
 }
 

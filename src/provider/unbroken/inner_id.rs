@@ -9,18 +9,31 @@ use crate::{
 /// The least length of a conversation's name that leads to its sessions without an owner.
 const MIN_CHAT_BYTES: usize = 22;
 
-/// Returns the id under which a call runs at the other server. A call that is repeated has the same one, so that it
-/// attaches: it follows from the session, from the bytes of the request, which differ from turn to turn, and from the
-/// number of answers that ended without one before.
-pub(super) fn inner_id(session: &SessionId, body: &[u8], failed: u32) -> String {
-    let mut hash = Sha256::new();
-    hash.update(b"unbroken-upstream/1");
-    hash.update((session.as_str().len() as u64).to_be_bytes());
-    hash.update(session.as_str());
-    hash.update(failed.to_be_bytes());
-    hash.update(body);
-    // An id begins with a letter or a digit.
-    format!("u{}", BASE64_URL_SAFE_NO_PAD.encode(hash.finalize()))
+/// The ids under which a call may run at the other server. A call that is repeated has the same ones, so that it attaches:
+/// they follow from the session and its owner, and from the bytes of the request, which differ from turn to turn.
+pub(super) struct InnerIds {
+    hash: Sha256,
+}
+
+impl InnerIds {
+    pub(super) fn of(session: &SessionId, owner: Option<&Owner>, body: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"unbroken-upstream/1");
+        hash.update([u8::from(owner.is_some())]);
+        let owner = owner.map(Owner::as_str).unwrap_or_default();
+        for part in [session.as_str().as_bytes(), owner.as_bytes(), body] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self { hash }
+    }
+
+    /// Returns the id after so many answers that ended without success, or are gone.
+    pub(super) fn after(&self, failed: u32) -> String {
+        let hash = self.hash.clone().chain_update(failed.to_be_bytes());
+        // An id begins with a letter or a digit.
+        format!("u{}", BASE64_URL_SAFE_NO_PAD.encode(hash.finalize()))
+    }
 }
 
 /// Returns the name of the conversation at the other server, by which that finds the calls that it has handed over. Names
@@ -86,19 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn an_id_follows_from_the_session_the_request_and_the_failures_and_is_one() {
+    fn an_id_follows_from_the_session_its_owner_the_request_and_the_failures_and_is_one() {
         let sessions = [SessionId::random(), SessionId::random()];
+        let owners = [None, Some(Owner::new("ann")), Some(Owner::new("bob"))];
         let mut ids = HashSet::new();
-        for session in &sessions {
+        for (session, owner) in sessions
+            .iter()
+            .flat_map(|it| owners.iter().map(move |owner| (it, owner)))
+        {
             for body in ["a", "b"] {
+                let of_call = || InnerIds::of(session, owner.as_ref(), body.as_bytes());
                 for failed in 0..2 {
-                    let id = inner_id(session, body.as_bytes(), failed);
-                    assert_eq!(id, inner_id(session, body.as_bytes(), failed));
+                    let id = of_call().after(failed);
+                    assert_eq!(id, of_call().after(failed));
                     assert!(id.parse::<SessionId>().is_ok(), "{id}");
                     ids.insert(id);
                 }
             }
         }
-        assert_eq!(ids.len(), 8);
+        assert_eq!(ids.len(), 24);
     }
 }

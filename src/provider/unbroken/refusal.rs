@@ -21,7 +21,7 @@ pub(super) fn refused(status: StatusCode, retry_after: Option<Duration>) -> Prov
         ),
         408 | 504 => ("the model's server was too slow; try again", true),
         409 => (
-            "the model's server has another request under the same id",
+            "the model's server has another request under the same id or of the same conversation, or has this one's outputs",
             false,
         ),
         410 => (

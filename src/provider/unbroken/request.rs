@@ -16,6 +16,10 @@ const OWN: [&str; 9] = [
     "continues",
 ];
 
+/// The message of a call with a tool layer around the provider.
+pub(super) const TOOLS_OF_OURS: &str =
+    "tools of this server can't be offered to the model of another one; give that one the tools";
+
 /// Writes the body of a request. Equal requests have equal bytes.
 ///
 /// # Errors
@@ -23,9 +27,7 @@ const OWN: [&str; 9] = [
 /// If it has something that isn't carried.
 pub(super) fn body(config: &UnbrokenConfig, chat: &ChatRequest) -> Result<Vec<u8>, ProviderError> {
     if chat.runs_calls || !chat.tools.is_empty() {
-        return Err(ProviderError::new(
-            "tools of this server can't be offered to the model of another one; give that one the tools",
-        ));
+        return Err(ProviderError::new(TOOLS_OF_OURS));
     }
     let mut body = Map::new();
     let extra = config.fields.iter().chain(&chat.extra);

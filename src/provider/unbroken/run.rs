@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The number of tries in a row that bring nothing new: two minutes, in which a server is replaced. The last ones
+/// The number of tries in a row that bring nothing, no heartbeat either: two minutes, in which a server is replaced. The last ones
 /// are 8 s apart.
 pub(super) const TRIES: u32 = 18;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,10 +77,15 @@ impl InnerRun {
             if seen.replace(after) != Some(after) {
                 retries = Retries::of_read(TRIES);
             }
-            let failed = match self.read_after(&session, after).await {
+            let heard = Liveness::new();
+            let failed = match self.read_after(&session, after, &heard).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
+            // Connections may end sooner than a person answers, or a tool.
+            if heard.silence().is_some() && !self.answer.lock().is_broken() {
+                retries = Retries::of_read(TRIES);
+            }
             if self.answer.lock().has_ended() || failed.error.is_cannot_continue() {
                 return Err(InnerReadFailure::Failed(failed.error));
             }
@@ -107,7 +112,13 @@ impl InnerRun {
         }
     }
 
-    async fn read_after(&self, session: &str, after: u64) -> Result<AnswerStream, Failure> {
+    /// Reads on after an event once. Signs of life of the body are recorded as `heard`.
+    async fn read_after(
+        &self,
+        session: &str,
+        after: u64,
+        heard: &Liveness,
+    ) -> Result<AnswerStream, Failure> {
         let request = self.upstream.get(&[session], &[]);
         let request = request.header(LAST_LSN, after.to_string());
         let response = self.upstream.head(request).await?;
@@ -119,8 +130,11 @@ impl InnerRun {
             if answer.is_unread() {
                 answer.begin_log(tail(&response));
             }
+            answer.note_broken(false);
         }
-        self.open(response).await
+        let decoder = Box::new(self.answer.decoder(self.max_bytes));
+        let reports = self.reports.clone().on(heard.clone());
+        self.upstream.open(response, &reports, decoder).await
     }
 
     /// Returns the error of an answer that isn't read on, and stops it: nobody reads on after an error.

@@ -15,10 +15,10 @@ use super::{
     config::UnbrokenConfig,
     decoder::SharedInnerAnswer,
     future::UnbrokenFuture,
-    inner_id::inner_id,
+    inner_id::InnerIds,
     position::InnerPosition,
     questions::RelayedQuestions,
-    request,
+    request::{self, TOOLS_OF_OURS},
     run::{InnerRun, StopInnerOnDrop, refusal_of, tail},
     stream::UnbrokenStream,
 };
@@ -77,11 +77,11 @@ impl UnbrokenUpstream {
     async fn ask(
         self,
         body: Bytes,
-        session: SessionId,
+        ids: InnerIds,
         run: StopInnerOnDrop,
         questions: RelayedQuestions,
     ) -> Result<UnbrokenStream, ProviderError> {
-        let asked = self.start(&body, &session, &run.run).await;
+        let asked = self.start(&body, &ids, &run.run).await;
         let response = asked.inspect_err(|_| run.run.stop())?;
         run.run.answer.lock().begin_log(tail(&response));
         let answer = match run.run.open(response).await {
@@ -103,12 +103,12 @@ impl UnbrokenUpstream {
     async fn start(
         &self,
         body: &Bytes,
-        session: &SessionId,
+        ids: &InnerIds,
         run: &InnerRun,
     ) -> Result<Response, ProviderError> {
         let mut failed = 0;
         loop {
-            let id = inner_id(session, body, failed);
+            let id = ids.after(failed);
             run.answer.lock().ask(id.clone());
             let mut may_run = false;
             let posted = self.post(&id, body, &mut may_run).await;
@@ -184,6 +184,18 @@ fn begun(chat: &ChatRequest) -> Option<(&Transcript, InnerPosition)> {
     Some((so_far, InnerPosition::read(so_far.stream_state()?)?))
 }
 
+/// Declines to go on with an answer of which clients have something: it would be attached to from its beginning, and all of it
+/// would come twice.
+fn check_begun(chat: &ChatRequest) -> Result<(), ProviderError> {
+    match begun(chat) {
+        Some((so_far, position)) if position.is_shown(so_far) => {
+            let reason = "the model's server has the answer; it can be read on, or begin anew";
+            Err(ProviderError::cannot_continue(reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns true if the session had ended without success when the head of the response was sent.
 fn has_failed(response: &Response) -> bool {
     let status = response.headers().get(SESSION_STATUS);
@@ -201,20 +213,26 @@ impl Service<ChatRequest> for UnbrokenUpstream {
 
     fn call(&mut self, chat: ChatRequest) -> UnbrokenFuture {
         if chat.reattach {
-            return UnbrokenFuture::new(ready(self.read_on(&chat)));
+            let read = self.read_on(&chat);
+            if chat.runs_calls {
+                // An answer that was stopped is aborted all the same, as that which is read is dropped.
+                return UnbrokenFuture::failed(ProviderError::cannot_continue(TOOLS_OF_OURS));
+            }
+            return UnbrokenFuture::new(ready(read));
         }
-        // The other server's model isn't known here.
-        let body = chat
-            .check_continuation(false)
+        let body = check_begun(&chat)
+            // The other server's model isn't known here.
+            .and_then(|()| chat.check_continuation(false))
             .and_then(|()| request::body(&self.config, &chat));
         let body = match body {
             Ok(body) => Bytes::from(body),
             Err(error) => return UnbrokenFuture::failed(error),
         };
         let session = chat.session_id.clone().unwrap_or_else(SessionId::random);
+        let ids = InnerIds::of(&session, chat.owner.as_ref(), &body);
         let run = self.run(InnerAnswer::new(), &chat);
         let questions = RelayedQuestions::new(chat.inputs.clone());
-        UnbrokenFuture::new(self.clone().ask(body, session, run, questions))
+        UnbrokenFuture::new(self.clone().ask(body, ids, run, questions))
     }
 }
 

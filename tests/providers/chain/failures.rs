@@ -1,11 +1,21 @@
 //! Answers that fail at the other server.
 
-use futures_util::stream;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
-use unbroken::{chat::provider_fn, log::ErrorCode};
+
+use futures_util::stream;
+use tower::Service;
+use tower_layer::Layer;
+use unbroken::{
+    chat::{InputRequest, Liveness, Transcript, provider_fn},
+    log::ErrorCode,
+    tools::{ToolLayer, Tools},
+};
 
 use super::{outer::provider, *};
 
@@ -62,4 +72,62 @@ async fn the_rest_of_an_interrupted_answer_is_read_on_or_declined() {
         assert!(error.is_cannot_continue(), "{error}");
     }
     assert!(server.seen().is_empty());
+}
+
+/// The place of an answer that another server of ours began, at the beginning of the log there.
+fn place() -> ChatEvent {
+    let data = json!({"session": "u0123456789abcdefghjkmnpqrs", "after": 1});
+    let state = ProviderState::new("unbroken", data);
+    ProviderStateEvent::new(StateOf::Stream, state)
+        .spans_turns(true)
+        .into()
+}
+
+#[tokio::test]
+async fn an_answer_of_which_clients_have_anything_is_not_attached_to_by_a_resume() {
+    let asked = InputRequest::question("q.1".parse().unwrap(), "Which seat?");
+    let mut shown = all_kinds();
+    shown.truncate(shown.len() - 1);
+    shown.push(asked.into());
+    for event in shown {
+        let model = GatedModel::new(all_kinds());
+        let server = InnerServer::start(mounted(Sessions::in_memory(), model.provider())).await;
+        let mut request = ChatRequest::from_user("Hi");
+        let so_far: Transcript = [place(), event.clone()].iter().collect();
+        request.so_far = Some(so_far.into());
+        let error = ask(&provider(&server), request.clone()).await.unwrap_err();
+        assert!(error.is_cannot_continue(), "{event:?}: {error}");
+        assert!(server.seen().is_empty());
+        // Nothing of it was shown.
+        let so_far: Transcript = [place()].iter().collect();
+        request.so_far = Some(so_far.into());
+        let events = ask(&provider(&server), request).await.unwrap();
+        assert_eq!(told(&events), told(&all_kinds()));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_read_on_through_a_tool_layer() {
+    let model = GatedModel::new(all_kinds());
+    let server = InnerServer::start(mounted(Sessions::in_memory(), model.provider())).await;
+    let calls = ChatEvent::tool_calls([ToolCall::new("1", "now", json!({}))]);
+    let mut request = ChatRequest::from_user("Hi");
+    let so_far: Transcript = [place(), calls].iter().collect();
+    request.so_far = Some(so_far.into());
+    request.reattach = true;
+    request.liveness = Liveness::new();
+    let tools = ToolLayer::new(Tools::new()).layer(provider(&server));
+    let asked = tools.clone().oneshot(request.clone()).await;
+    let error = asked.err().expect("it is declined");
+    assert!(error.is_cannot_continue(), "{error}");
+    assert!(error.message().contains("tools of this server"), "{error}");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(server.seen().is_empty());
+    // One that was stopped is aborted all the same.
+    request.liveness.end();
+    let mut tools = tools;
+    drop(tools.call(request));
+    while server.count("POST", "/abort") == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -29,7 +29,7 @@ async fn each_refusal_has_a_message_of_its_own_and_none_of_the_servers_words() {
         (401, "credentials", false),
         (403, "credentials", false),
         (404, "no server of answers", false),
-        (409, "another request under the same id", false),
+        (409, "has another request", false),
         (410, "was deleted", true),
         (413, "too long", false),
         (422, "doesn't open", false),
