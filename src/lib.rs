@@ -172,6 +172,14 @@
     not(feature = "webhook"),
     doc = "| `webhook` | `durable::Webhook` | a handler of endings that calls a URL, by Standard Webhooks |"
 )]
+#![cfg_attr(
+    feature = "unbroken-upstream",
+    doc = "| `unbroken-upstream` | [`provider::UnbrokenUpstream`] | another server of this library |"
+)]
+#![cfg_attr(
+    not(feature = "unbroken-upstream"),
+    doc = "| `unbroken-upstream` | `provider::UnbrokenUpstream` | another server of this library |"
+)]
 //!
 //! [`unbroken-axum`]: https://docs.rs/unbroken-axum
 //! [`unbroken-warp`]: https://docs.rs/unbroken-warp

@@ -120,6 +120,10 @@ pub struct ChatRequest {
     /// True if the text is checked that is added to that of [`so_far`](Self::so_far) in the middle of a turn.
     #[serde(skip)]
     pub(crate) check_seam: bool,
+    /// True if a tool layer runs the calls of the answer.
+    #[cfg(feature = "unbroken-upstream")]
+    #[serde(skip)]
+    pub(crate) runs_calls: bool,
     /// The session that the answer is for.
     ///
     /// Set by the layers above, never read from JSON.

@@ -340,6 +340,7 @@ where
             let large = out.len() - before > this.sizes.event;
             let mark = this.followed.mark(mark(&event, this.open, large), large);
             if let Mark::Terminal(_) = mark {
+                this.liveness.end();
                 state.set(SourceState::Done);
             }
             return Poll::Ready(Some(mark));

@@ -5,6 +5,7 @@
 //! | `openai` | `OpenAi`: any server that speaks `OpenAI`'s Chat Completions |
 //! | `openai-responses-upstream` | `ResponsesUpstream`: any server that speaks `OpenAI`'s Responses API |
 //! | `ollama` | `Ollama`: Ollama's own protocol |
+//! | `unbroken-upstream` | `UnbrokenUpstream`: another server of this library, by its native protocol |
 //! | `scripted` | `Scripted`: answers with a given text at a given pace and with given faults; for tests and demos |
 //! | | [`by_model()`]: one of several providers, selected by the model's name |
 //!
@@ -116,6 +117,9 @@
 //! | `responseFormat` | `response_format` | `text.format` | `format` |
 //! | `providerFields` | fields of the body | fields of the body | `format`, `keep_alive`, `think`, `logprobs`, `top_logprobs`, `truncate`, `shift`: fields of the body; all others: its `options` |
 //!
+//! `UnbrokenUpstream` sends all of these in their native form: the other server's provider decides, and the other server
+//! has to open them.
+//!
 //! A provider field replaces neither what the provider writes itself (`model`, `messages`, `stream`, `tools`
 //! and their like), which is an error, nor a typed option. Options of a request replace fields of the builder.
 //!
@@ -198,14 +202,16 @@ pub mod by_model;
 #[cfg(any(
     feature = "openai",
     feature = "ollama",
-    feature = "openai-responses-upstream"
+    feature = "openai-responses-upstream",
+    feature = "unbroken-upstream"
 ))]
 #[cfg_attr(
     docsrs,
     doc(cfg(any(
         feature = "openai",
         feature = "ollama",
-        feature = "openai-responses-upstream"
+        feature = "openai-responses-upstream",
+        feature = "unbroken-upstream"
     )))
 )]
 pub mod http;
@@ -221,6 +227,9 @@ pub mod openai_responses;
 #[cfg(feature = "scripted")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scripted")))]
 pub mod scripted;
+#[cfg(feature = "unbroken-upstream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "unbroken-upstream")))]
+pub mod unbroken;
 
 #[doc(no_inline)]
 pub use self::by_model::{ByModel, by_model};
@@ -236,6 +245,9 @@ pub use self::openai_responses::ResponsesUpstream;
 #[cfg(feature = "scripted")]
 #[doc(no_inline)]
 pub use self::scripted::Scripted;
+#[cfg(feature = "unbroken-upstream")]
+#[doc(no_inline)]
+pub use self::unbroken::UnbrokenUpstream;
 
 const _: () = {
     use crate::chat::Provider;
@@ -251,4 +263,6 @@ const _: () = {
     provider::<ResponsesUpstream>();
     #[cfg(feature = "scripted")]
     provider::<Scripted>();
+    #[cfg(feature = "unbroken-upstream")]
+    provider::<UnbrokenUpstream>();
 };

@@ -1,3 +1,5 @@
+mod resume;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -91,6 +93,10 @@ impl Conversation {
     pub(super) fn new(config: Arc<ToolConfig>, mut request: ChatRequest) -> Self {
         let tools = config.current_tools();
         let offers = Offers::of(&tools, &mut request);
+        #[cfg(feature = "unbroken-upstream")]
+        {
+            request.runs_calls = true;
+        }
         let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
         let runs = std::mem::take(&mut request.runs);
         let extra = Encoded::new(std::mem::take(&mut request.extra));
@@ -136,7 +142,7 @@ impl Conversation {
             usage,
             closing: VecDeque::new(),
         };
-        if outputs.is_empty() {
+        if outputs.is_empty() || this.is_read_whole() {
             this.resume();
         } else {
             let mut position = follow_up::locate(&mut this.request.messages, &mut outputs);
@@ -467,28 +473,5 @@ impl Conversation {
             .messages
             .splice(position.at..position.at, results);
         self.resume();
-    }
-
-    /// Continues the answer that was interrupted, if one was.
-    fn resume(&mut self) {
-        let Some(before) = self.before.clone() else {
-            return;
-        };
-        let (turns, open) = before.finished_turns(self.reads_on);
-        self.turns = turns
-            .iter()
-            .filter(|turn| turn.role == Role::Assistant)
-            .count();
-        self.request.messages.extend(turns);
-        if let Some(open) = open {
-            self.content = open.content;
-            self.calls = open.tool_calls;
-            self.turns += 1;
-            self.stage = ConversationStage::Tools(self.tools(Some(&before)));
-        } else {
-            let partial = before.last_turn();
-            self.content = partial.said();
-            self.partial = (self.reads_on || !self.content.is_empty()).then(|| Arc::new(partial));
-        }
     }
 }

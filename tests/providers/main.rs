@@ -3,6 +3,7 @@
 
 #[path = "../support/certificates.rs"]
 mod certificates;
+mod chain;
 mod composition;
 mod continuation;
 mod cut_short;
@@ -18,5 +19,6 @@ mod stub;
 mod takeover;
 mod tls;
 mod turns;
+
 mod usage;
 mod verdicts;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 use unbroken::{
     chat::{
-        ChatEvent, ChatRequest, Message, ProviderState, ProviderStateEvent, StateOf, ToolInput,
-        ToolRuns, Transcript,
+        ChatEvent, ChatRequest, IsomorphicClientOutput, Message, ProviderState, ProviderStateEvent,
+        StateOf, ToolInput, ToolRuns, Transcript,
     },
     tools::ToolLayer,
 };
@@ -124,4 +124,34 @@ async fn arguments_of_a_turn_that_begins_anew_are_not_added_to_those_before() {
         panic!("{events:?}");
     };
     assert_ne!(again.id, "c2");
+}
+
+#[tokio::test]
+async fn no_tool_runs_for_a_stream_that_has_the_whole_answer() {
+    for (spans_turns, output) in [(true, false), (true, true), (false, false)] {
+        let counted = Counted::default();
+        let layer = ToolLayer::new(counted.tools());
+        let state = ProviderState::new("test", json!({"turn": 7}));
+        let place = ProviderStateEvent::new(StateOf::Stream, state).spans_turns(spans_turns);
+        let log = [
+            place.into(),
+            ChatEvent::text("I look. "),
+            ChatEvent::tool_calls([call("c1", "wait", json!({"seconds": 0}))]),
+        ];
+        let mut request = reattached(&log);
+        if output {
+            let output = IsomorphicClientOutput::new("m1", "wait", json!("seen"));
+            request.isomorphic_client_outputs.push(output);
+        }
+        let model = Model::new([
+            vec![ChatEvent::text("Noon.")],
+            vec![ChatEvent::text("Noon.")],
+        ]);
+        answer(&layer, &model, request).await.unwrap();
+        assert_eq!((model.times(), counted.started()), (1, 0), "{spans_turns}");
+        let asked = model.last();
+        let place = spans_turns.then(|| json!({"turn": 7}));
+        assert_eq!(asked.reattach, spans_turns);
+        assert_eq!(stream_state(&asked), place);
+    }
 }

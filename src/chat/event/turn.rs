@@ -36,6 +36,14 @@ pub struct ProviderStateEvent {
     pub state: ProviderState,
     /// The piece of the answer that the data belongs to.
     pub of: StateOf,
+    /// True of the state of a stream that has the whole answer: its turns, and the tools between them, which the
+    /// provider's server runs. The state isn't over with a turn. Absent in the JSON if false.
+    #[serde(
+        default,
+        rename = "spansTurns",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub spans_turns: bool,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -81,8 +89,15 @@ impl ProviderStateEvent {
         Self {
             state,
             of,
+            spans_turns: false,
             extra: Map::new(),
         }
+    }
+
+    /// Sets whether the state is that of a stream that has the whole answer.
+    pub fn spans_turns(mut self, spans_turns: bool) -> Self {
+        self.spans_turns = spans_turns;
+        self
     }
 }
 

@@ -30,6 +30,8 @@ pub struct LoggedTail {
     states: usize,
     calls: usize,
     custom: usize,
+    /// Of all other kinds.
+    others: usize,
 }
 
 impl LoggedTail {
@@ -91,6 +93,16 @@ impl LoggedTail {
             ChatEvent::ProviderState(state) if state.of != StateOf::Stream => &mut self.states,
             ChatEvent::ToolCalls(_) => &mut self.calls,
             ChatEvent::Custom(_) => &mut self.custom,
+            // Those of a stream that spans turns.
+            ChatEvent::Turn(_)
+            | ChatEvent::ToolProgress(_)
+            | ChatEvent::ToolResult(_)
+            | ChatEvent::ToolError(_)
+            | ChatEvent::InputRequest(_)
+            | ChatEvent::InputResolved(_)
+            | ChatEvent::IsomorphicHandoff(_)
+            | ChatEvent::ConversationState(_)
+            | ChatEvent::Unknown(_) => &mut self.others,
             _ => return None,
         })
     }
@@ -173,6 +185,27 @@ mod tests {
             input("}"),
         ];
         assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_state_that_spans_turns_stays_and_all_events_after_it_count() {
+        let turn = || ChatEvent::from(crate::chat::TurnEnd::new(crate::chat::FinishReason::Stop));
+        let result = || ChatEvent::tool_result("1", "now", "noon");
+        for spans_turns in [false, true] {
+            let kept = ProviderState::new("p", serde_json::Value::Null);
+            let kept = ProviderStateEvent::new(StateOf::Stream, kept).spans_turns(spans_turns);
+            let log = [kept.into(), turn(), result(), ChatEvent::text("He")];
+            let mut answer: Transcript = log.iter().collect();
+            assert_eq!(answer.stream_state().is_some(), spans_turns);
+            let mut tail = answer.last_turn().logged_tail();
+            let mut again = [turn(), result(), ChatEvent::text("Hello"), turn()];
+            let held = again.each_mut().map(|event| tail.holds(event));
+            assert_eq!(held, [spans_turns, spans_turns, false, false]);
+            let rest = if spans_turns { "llo" } else { "Hello" };
+            assert_eq!(again[2], ChatEvent::text(rest));
+            answer.push(&ChatEvent::restarted("again"));
+            assert_eq!(answer.stream_state(), None);
+        }
     }
 
     #[test]

@@ -45,8 +45,9 @@ pub struct Transcript {
     handoffs: Vec<IsomorphicHandoff>,
     state: Option<ConversationState>,
     custom: Vec<Custom>,
-    // Of the turn that runs.
+    // Of the turn that runs, or of the whole answer.
     stream: Option<ProviderState>,
+    spans_turns: bool,
     // After that.
     tail: LoggedTail,
     /// All of these, in the order in which they were streamed.
@@ -88,7 +89,7 @@ impl Transcript {
         if self.ending.is_some() {
             return;
         }
-        if ends_stream(event) {
+        if ends_stream(event) && !self.spans_turns {
             self.stream = None;
             self.tail = LoggedTail::default();
         } else if self.stream.is_some() {
@@ -200,6 +201,7 @@ impl Transcript {
     fn push_state(&mut self, event: &ProviderStateEvent) {
         if event.of == StateOf::Stream {
             self.stream = Some(event.state.clone());
+            self.spans_turns = event.spans_turns;
             return;
         }
         if let StateOf::Call(id) = &event.of
@@ -238,9 +240,16 @@ impl Transcript {
     }
 
     /// Returns the state of the provider's stream in the turn that runs ([`StateOf::Stream`]): the latest one,
-    /// from which a provider reads on. `None` if the turn left none, or is over.
+    /// from which a provider reads on. `None` if the turn left none, or is over; a state that
+    /// [spans turns](field@ProviderStateEvent::spans_turns) stays.
     pub fn stream_state(&self) -> Option<&ProviderState> {
         self.stream.as_ref()
+    }
+
+    /// Returns true if that state is of a stream that has the whole answer: the provider's server runs its tools.
+    #[cfg(feature = "tools")]
+    pub(crate) fn stream_spans_turns(&self) -> bool {
+        self.stream.is_some() && self.spans_turns
     }
 
     /// Returns what the log has after that state. A provider that reads on leaves it out.

@@ -176,6 +176,7 @@ impl Transcript {
             }
         }
         turn.stream.clone_from(&self.stream);
+        turn.spans_turns = self.spans_turns;
         turn.tail.clone_from(&self.tail);
         turn
     }

@@ -14,4 +14,16 @@ impl CallReports {
             turn_usage: request.turn_usage.clone(),
         }
     }
+
+    /// Creates reports of a call whose bytes are no progress of its answer.
+    #[cfg(feature = "unbroken-upstream")]
+    pub(crate) fn without_liveness(request: &ChatRequest) -> Self {
+        Self::of(request).on(Liveness::default())
+    }
+
+    /// Reports signs of life on this clock.
+    #[cfg(feature = "unbroken-upstream")]
+    pub(crate) fn on(self, liveness: Liveness) -> Self {
+        Self { liveness, ..self }
+    }
 }

@@ -117,11 +117,7 @@ pub(crate) fn refused(
         .and_then(|code| by_word(code.word.as_deref()?))
         .or_else(|| by_status(status?))
         .unwrap_or(("the model's server reported an error; try again", true));
-    let message = match retry_after.filter(|_| recoverable) {
-        // An earlier try would be refused again.
-        Some(wait) => format!("{message}, in {} s", wait.as_millis().div_ceil(1000)),
-        None => message.to_owned(),
-    };
+    let message = with_wait(message, retry_after.filter(|_| recoverable));
     let mut error = ProviderError::new(message)
         .recoverable(recoverable)
         .with_source(ServerRefusal { status, code });
@@ -131,6 +127,35 @@ pub(crate) fn refused(
     match retry_after {
         Some(wait) => error.with_retry_after(wait),
         None => error,
+    }
+}
+
+/// Creates the error of a refusal by a status whose meaning the caller knows. The message has the wait.
+#[cfg(feature = "unbroken-upstream")]
+pub(crate) fn refused_as(
+    status: StatusCode,
+    message: &str,
+    recoverable: bool,
+    retry_after: Option<Duration>,
+) -> ProviderError {
+    let message = with_wait(message, retry_after.filter(|_| recoverable));
+    let error = ProviderError::new(message)
+        .recoverable(recoverable)
+        .with_source(ServerRefusal {
+            status: Some(status),
+            code: None,
+        });
+    match retry_after {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
+    }
+}
+
+/// Adds the wait to a message: an earlier try would be refused again.
+fn with_wait(message: &str, wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("{message}, in {} s", wait.as_millis().div_ceil(1000)),
+        None => message.to_owned(),
     }
 }
 
@@ -159,14 +184,14 @@ pub(super) fn is_vague(error: &ProviderError) -> bool {
 }
 
 /// Returns the status of a refusal; `None` for one inside a stream without a status, and for other errors.
-#[cfg(feature = "openai-responses-upstream")]
+#[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
 pub(crate) fn refusal_status(error: &ProviderError) -> Option<u16> {
     Some(server_refusal(error)?.status?.as_u16())
 }
 
 /// Returns true if an error says nothing of the answer: the connection was lost, or what came over it was
 /// damaged.
-#[cfg(feature = "openai-responses-upstream")]
+#[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
 pub(crate) fn is_of_the_connection(error: &ProviderError) -> bool {
     error.is_recoverable()
         && matches!(error.code(), ErrorCode::Provider | ErrorCode::Timeout)
@@ -175,7 +200,7 @@ pub(crate) fn is_of_the_connection(error: &ProviderError) -> bool {
 
 /// Returns true if a server may work on a request that failed so, as far as can be known: the request was sent, and no
 /// answer of the server came.
-#[cfg(feature = "openai-responses-upstream")]
+#[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
 pub(crate) fn may_have_begun(error: &ProviderError) -> bool {
     let of_connect = |error: &reqwest::Error| error.is_connect() || error.is_builder();
     let source = error.source().and_then(|source| source.downcast_ref());

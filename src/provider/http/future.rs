@@ -152,6 +152,26 @@ impl Upstream {
         Ok(answer)
     }
 
+    /// Sends a request once, and waits for the head of its response, whatever its status.
+    #[cfg(feature = "unbroken-upstream")]
+    pub(crate) async fn head(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
+        match timeout(self.idle_timeout(), request.send()).await {
+            Ok(sent) => sent.map_err(failure::unreachable),
+            Err(_) => Err(failure::timed_out()),
+        }
+    }
+
+    /// Reads the answer in the body of a successful response, and waits for its first event.
+    #[cfg(feature = "unbroken-upstream")]
+    pub(crate) async fn open(
+        &self,
+        response: Response,
+        reports: &CallReports,
+        decoder: Box<dyn Decode>,
+    ) -> Result<AnswerStream, Failure> {
+        open(self, response, reports, decoder).await
+    }
+
     /// Sends a request without a body, and drops what it is answered with.
     ///
     /// # Errors
@@ -208,6 +228,16 @@ async fn begin(
     if !response.status().is_success() {
         return Err(refused(response).await);
     }
+    open(upstream, response, reports, decoder).await
+}
+
+// Waits for the first event of the answer in a successful response.
+async fn open(
+    upstream: &Upstream,
+    response: Response,
+    reports: &CallReports,
+    decoder: Box<dyn Decode>,
+) -> Result<AnswerStream, Failure> {
     let opening = Opening::new(
         response.headers(),
         upstream.protocol(),
@@ -252,7 +282,7 @@ fn should_retry(headers: &HeaderMap) -> Option<bool> {
 }
 
 // The form with a date is ignored: it needs two clocks that agree.
-fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return None;
     }

@@ -150,6 +150,12 @@ mod unsupported;
 mod upstream;
 mod wtf8;
 
+#[cfg(any(
+    feature = "ollama",
+    feature = "openai",
+    feature = "openai-responses-upstream"
+))]
+pub(crate) use self::options::setters;
 pub(crate) use self::{
     call_ids::CallIds,
     call_reports::CallReports,
@@ -160,7 +166,7 @@ pub(crate) use self::{
     made_pictures::MadePictures,
     model_name::is_model,
     oddities::Oddities,
-    options::{HttpOptions, names, setters, variable},
+    options::{HttpOptions, common_setters, names, variable},
     protocol::Protocol,
     reported::reported,
     said_text::SaidText,
@@ -169,7 +175,9 @@ pub(crate) use self::{
     upstream::Upstream,
     wtf8::{TextPieces, text_of},
 };
-#[cfg(feature = "openai-responses-upstream")]
+#[cfg(feature = "unbroken-upstream")]
+pub(crate) use self::{failure::refused_as, future::retry_after};
+#[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
 pub(crate) use self::{
     failure::{is_of_the_connection, may_have_begun, refusal_status},
     retries::{Failure, Retries},

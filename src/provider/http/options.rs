@@ -136,8 +136,44 @@ pub(crate) fn openai_options(
     Ok(())
 }
 
-/// Defines the methods that set [`HttpOptions`] on a builder with a field `options`.
+/// Defines the methods that set [`HttpOptions`] of a model's server on a builder with a field `options`.
+#[cfg(any(
+    feature = "ollama",
+    feature = "openai",
+    feature = "openai-responses-upstream"
+))]
 macro_rules! setters {
+    ($Builder:ident) => {
+        $crate::provider::http::common_setters!($Builder);
+
+        impl $Builder {
+            /// Sets whether text between `<think>` and `</think>` is thinking. Default false. Turn it
+            /// on for a server that leaves the tags of its model in the text; it holds for all text,
+            /// so that a model that writes about these tags is misread.
+            pub fn think_tags(mut self, think_tags: bool) -> Self {
+                self.options.think_tags = think_tags;
+                self
+            }
+
+            /// Leaves parts and options out for which the server has no form, with a warning in the
+            /// traces. By default a request with one fails before its first event, with an error that
+            /// names it.
+            pub fn lenient(mut self) -> Self {
+                self.options.unsupported = $crate::provider::http::Unsupported::LeaveOut;
+                self
+            }
+        }
+    };
+}
+#[cfg(any(
+    feature = "ollama",
+    feature = "openai",
+    feature = "openai-responses-upstream"
+))]
+pub(crate) use setters;
+
+/// Defines the methods that set [`HttpOptions`] of any server on a builder with a field `options`.
+macro_rules! common_setters {
     ($Builder:ident) => {
         impl $Builder {
             /// Sets the key, which is sent as a bearer token, or in the
@@ -207,22 +243,6 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets whether text between `<think>` and `</think>` is thinking. Default false. Turn it
-            /// on for a server that leaves the tags of its model in the text; it holds for all text,
-            /// so that a model that writes about these tags is misread.
-            pub fn think_tags(mut self, think_tags: bool) -> Self {
-                self.options.think_tags = think_tags;
-                self
-            }
-
-            /// Leaves parts and options out for which the server has no form, with a warning in the
-            /// traces. By default a request with one fails before its first event, with an error that
-            /// names it.
-            pub fn lenient(mut self) -> Self {
-                self.options.unsupported = $crate::provider::http::Unsupported::LeaveOut;
-                self
-            }
-
             /// Sets the maximum number of retries of a request that failed before its first event.
             /// Default 2. [`http`](crate::provider::http#when-it-is-tried-again) describes which
             /// failures are retried.
@@ -250,4 +270,4 @@ macro_rules! setters {
         }
     };
 }
-pub(crate) use setters;
+pub(crate) use common_setters;

@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(8);
 // The client waits meanwhile; it can wait longer by itself.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
 // Of what is paid for, and goes on meanwhile. The limits of the session end the wait before.
-#[cfg(feature = "openai-responses-upstream")]
+#[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
 const LONGEST_READ: Duration = Duration::from_secs(3600);
 
 /// A failure before the first event.
@@ -59,7 +59,7 @@ impl Retries {
     }
 
     /// Counts the retries of a read, which waits as long as the server asks for, up to an hour.
-    #[cfg(feature = "openai-responses-upstream")]
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
     pub(crate) fn of_read(max: u32) -> Self {
         Self {
             longest_asked: LONGEST_READ,
@@ -130,7 +130,7 @@ mod tests {
         assert!(waits(1, after(31), 0).is_empty());
     }
 
-    #[cfg(feature = "openai-responses-upstream")]
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
     #[test]
     fn a_read_waits_longer_for_what_goes_on_meanwhile() {
         let wait = |secs| {

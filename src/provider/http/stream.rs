@@ -114,7 +114,7 @@ impl AnswerStream {
     }
 
     /// Returns true if all events of the bytes so far are passed on.
-    #[cfg(feature = "openai-responses-upstream")]
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
     pub(crate) fn is_drained(&self) -> bool {
         self.ready.is_empty()
     }

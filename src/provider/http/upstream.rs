@@ -61,29 +61,31 @@ impl Upstream {
         })
     }
 
-    pub(super) fn post(&self, body: Bytes) -> RequestBuilder {
+    pub(crate) fn post(&self, body: Bytes) -> RequestBuilder {
         let request = self.client.post(self.url.clone());
         request.headers(self.headers.clone()).body(body)
     }
 
     /// Creates a request of what stands under the path of the protocol.
-    #[cfg(feature = "openai-responses-upstream")]
-    pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
+    pub(crate) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_TYPE);
         let mut url = self.under(path);
-        url.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         self.client.get(url).headers(headers)
     }
 
     /// Creates a request without a body to what stands under the path of the protocol.
-    #[cfg(feature = "openai-responses-upstream")]
-    pub(super) fn post_to(&self, path: &[&str]) -> RequestBuilder {
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
+    pub(crate) fn post_to(&self, path: &[&str]) -> RequestBuilder {
         let request = self.client.post(self.under(path));
         request.headers(self.headers.clone()).body("{}")
     }
 
-    #[cfg(feature = "openai-responses-upstream")]
+    #[cfg(any(feature = "openai-responses-upstream", feature = "unbroken-upstream"))]
     fn under(&self, path: &[&str]) -> Url {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
