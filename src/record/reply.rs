@@ -209,10 +209,6 @@ async fn open(session: &Session, after: Position) -> Result<Reader, Refusal> {
 
 /// Returns true if nothing that a client is sent follows in a sealed log. `reader` has read to the end then.
 async fn is_over(session: &Session, after: Position, reader: &mut Reader) -> Result<bool, Refusal> {
-    // The end, and trailers before it.
-    if reader.tail().get() > after.lsn.get() + 2 {
-        return Ok(false);
-    }
     let refused = |error: ReadError| refusals::read(&error, after);
     let mut rest = open(session, after).await?;
     while let Some(batch) = rest.next().await.transpose().map_err(refused)? {

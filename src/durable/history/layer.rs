@@ -106,7 +106,7 @@ impl DurableLayer {
             .of_chat(owner, chat, KeptChat::SESSIONS)
             .await?;
         let kept = KeptChat::load(
-            &config.sessions,
+            config.sessions.registry(),
             &*config.dialect,
             history,
             (owner, chat),

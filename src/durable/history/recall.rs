@@ -76,7 +76,7 @@ impl<'a> ChatRecall<'a> {
         }
         let dialect = &*caller.config.dialect;
         let kept = KeptChat::load(
-            caller.sessions(),
+            caller.registry(),
             dialect,
             &self.history,
             (owner, chat),
