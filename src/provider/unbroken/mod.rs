@@ -40,7 +40,7 @@
 //! # The request
 //!
 //! A call is `POST` to the address, with `Accept: application/x-ndjson` and an `X-Session-Id` that follows from the
-//! session here and from the bytes of the request. So a call that is repeated attaches to the session that the first one started. An answer of the same request that had failed, was
+//! session here, its owner, and the bytes of the request. So a call that is repeated attaches to the session that the first one started. An answer of the same request that had failed, was
 //! aborted there, or is gone (410) isn't attached to: the call is made under another id, up to 8 times. A call outside
 //! of a session has a random id.
 //!
@@ -52,7 +52,7 @@
 //! | `isomorphicTools`, `isomorphicClientOutputs` | the same |
 //! | `chatId` | a hash of it and the owner, or of the session: names of clients here aren't names there |
 //! | further fields that the application opened | the same |
-//! | tools of the layers above | no: an error before the first event |
+//! | tools of the layers above | no: an error before the first event; an answer that was begun without them isn't read on |
 //!
 //! The other server must open what is sent ([`ClientFields`](crate::durable::ClientFields)): `history` for a
 //! conversation with earlier turns, `client_tools` for tools of the client, and each option. What it doesn't open it
@@ -81,7 +81,8 @@
 //!
 //! * **A lost connection**, and one that is silent for the `idle_timeout`, is made good by
 //!   `GET /{id}` with the LSN of the last event as `X-Last-LSN`. A server that can't be reached, or answers 408, 429 or
-//!   5xx, is tried again for some two minutes without an event, and as long as it asks for by `Retry-After`, up to an hour.
+//!   5xx, is tried again for some two minutes, and as long as it asks for by `Retry-After`, up to an hour. Each event and
+//!   each heartbeat begins that time anew: a wait for a person may be cut as often as proxies like.
 //!   The cursor is a bare LSN: that a store has lost acknowledged records is noticed if its log is shorter.
 //! * **A lost server of ours.** The log has the id there and the LSN as `provider_state` of the stream, before the
 //!   first event and then after each 64, also between turns
@@ -93,7 +94,8 @@
 //!   to it. Without a next one it runs to its end, which nobody reads. The usage of a turn that failed and was declined
 //!   isn't counted here.
 //!   The way `restart` attaches to the answer if that runs or is complete, also where the server was lost before its log had
-//!   the place: name both. The way `resume` is declined in the middle of a turn.
+//!   the place: name both. The way `resume` is declined once clients have
+//!   anything of the answer.
 //! * **A lost server of theirs** is a matter of its own [`Recovery`](crate::durable::Recovery): with `reattach` or `resume`
 //!   the answer goes on there and here, with `restart` it ends here as described above.
 //! * **A stop** of the session here aborts the session there (`POST /{id}/abort`), also for one that was stopped while
@@ -114,7 +116,8 @@
 //! on. Tools of this server can't be offered to the model there: a [`ToolLayer`](crate::tools::ToolLayer) around this
 //! provider gets an error before the first event. Give the tools to the other server, or keep them there as
 //! those of an MCP server. Tools of the client work: the other server's tool layer hands their calls over, the client sends
-//! the outputs to this server, and they are passed on. The other server finds the calls that it handed over by the
+//! the outputs to this server, and they are passed on. They need `reattach` in the list of recovery: after a `restart`, a call
+//! whose arguments had begun to stream may have another id here, by which the other server doesn't know it. The other server finds the calls that it handed over by the
 //! conversation: its access policy names owners, or it has
 //! [`secret_chat_ids`](crate::durable::DurableLayer::secret_chat_ids), and the request has a `chatId`.
 

@@ -171,7 +171,7 @@ impl InnerRun {
                 let failed = "the answer has failed at the model's server";
                 ProviderError::cannot_continue(failed).with_source(error)
             }
-            failure => return self.give_up(failure),
+            failure @ InnerReadFailure::Failed(_) => return self.give_up(failure),
         };
         self.answer.lock().leave();
         declined

@@ -192,7 +192,9 @@ async fn an_answer_that_is_there_but_not_as_it_was_is_stopped() {
             response.body(Body::empty()).unwrap()
         };
         let server = cutting(refused).await;
-        let events = ask(&provider(&server), ChatRequest::from_user("Hi")).await;
+        let mut request = ChatRequest::from_user("Hi");
+        request.liveness = Liveness::new();
+        let events = ask(&provider(&server), request).await;
         assert!(
             events.unwrap_err().message().contains("cut off"),
             "{status}"

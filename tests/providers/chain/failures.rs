@@ -118,7 +118,9 @@ async fn an_answer_is_not_read_on_through_a_tool_layer() {
     request.liveness = Liveness::new();
     let tools = ToolLayer::new(Tools::new()).layer(provider(&server));
     let asked = tools.clone().oneshot(request.clone()).await;
-    let error = asked.err().expect("it is declined");
+    let Err(error) = asked else {
+        panic!("it is declined");
+    };
     assert!(error.is_cannot_continue(), "{error}");
     assert!(error.message().contains("tools of this server"), "{error}");
     tokio::time::sleep(Duration::from_millis(20)).await;

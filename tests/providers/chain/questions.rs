@@ -140,8 +140,10 @@ async fn a_question_at_the_place_that_is_read_on_from_is_answered() {
         first.send(provider(&server), recovery.clone(), start());
         let is_asked = |log: &[Value]| log.iter().any(|event| event["type"] == "input_request");
         let place = |log: &[Value]| {
-            let places = log.iter().filter(|event| event["of"] == "stream");
-            places.last().map(|place| place["data"]["after"].clone())
+            let mut places = log.iter().filter(|event| event["of"] == "stream");
+            places
+                .next_back()
+                .map(|place| place["data"]["after"].clone())
         };
         // The first event there is the beginning of the session.
         let last = if words < 64 { 1 } else { words + 2 };
