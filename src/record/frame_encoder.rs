@@ -10,10 +10,13 @@ use super::{
 };
 use crate::{
     dialect::Encoder,
-    log::{Chunk, Position, Record},
+    log::{Chunk, Lsn, Position, Record},
 };
 
 const COMMENT: &[u8] = b":\n";
+
+/// The position of the head in every recording.
+const HEAD: Lsn = Lsn::new(2);
 
 /// The encoder of a recording's frames into the bytes of a reader's body.
 ///
@@ -41,9 +44,11 @@ impl FrameEncoder {
         }
     }
 
-    /// Makes it the encoder for a reader after this cursor. A tag shows that the reader has received an event.
-    pub(super) const fn after(mut self, cursor: Position) -> Self {
-        self.between_events = matches!(self.framing, Framing::Events) && cursor.tag.is_some();
+    /// Makes it the encoder for a reader at this position. Behind the head, only the ids of events have a tag: such a reader
+    /// has received one.
+    pub(super) const fn after(mut self, at: Position) -> Self {
+        let has_event = at.tag.is_some() && at.lsn.get() > HEAD.get();
+        self.between_events = matches!(self.framing, Framing::Events) && has_event;
         self
     }
 

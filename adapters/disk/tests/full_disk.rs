@@ -101,7 +101,7 @@ async fn create(store: &Disk, id: &SessionId) -> Result<Epoch, StoreError> {
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: SessionMeta::LATEST_FORMAT,
+            format: 1,
             outbox: None,
         }),
         request: Bytes::from_static(b"a request"),

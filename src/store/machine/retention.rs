@@ -104,3 +104,25 @@ impl RetentionState {
         self.holds = Vec::new();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(7);
+
+    #[test]
+    fn a_deletion_leaves_a_tombstone_for_its_time_and_a_withdrawal_none() {
+        let mut deleted = RetentionState::new(Duration::from_secs(3));
+        deleted.hold(Holder(1), Duration::from_secs(60), NOW);
+        let mut withdrawn = deleted.clone();
+        deleted.delete(NOW);
+        withdrawn.withdraw(NOW);
+        let at = |state: &RetentionState, seconds| {
+            state.presence(false, None, NOW + Duration::from_secs(seconds))
+        };
+        assert_eq!(at(&deleted, 0), Presence::Tombstone);
+        assert_eq!(at(&deleted, 3), Presence::Nothing);
+        assert_eq!(at(&withdrawn, 0), Presence::Nothing);
+    }
+}

@@ -29,7 +29,7 @@ pub(crate) fn new_session() -> NewSession {
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: SessionMeta::LATEST_FORMAT,
+            format: 1,
             outbox: None,
         }),
         request: Bytes::from_static(b"a request"),

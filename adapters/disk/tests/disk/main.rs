@@ -26,3 +26,4 @@ mod registry;
 mod restart_needed;
 mod space;
 mod tombstones;
+mod withdrawals;

@@ -17,7 +17,7 @@ pub(crate) fn new() -> NewSession {
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: SessionMeta::LATEST_FORMAT,
+            format: 1,
             outbox: None,
         }),
         request: Bytes::from_static(b"the request"),

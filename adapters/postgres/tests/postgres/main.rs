@@ -22,6 +22,7 @@ mod tls;
 mod tombstones;
 mod tools;
 mod wakes;
+mod withdrawals;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),
+        withdrawals::trials(&machine),
         outbox::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),

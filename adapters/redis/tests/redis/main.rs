@@ -21,6 +21,7 @@ mod support;
 mod tombstones;
 mod too_large;
 mod wakes;
+mod withdrawals;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         indexes::trials(),
         chats::trials(),
         tombstones::trials(),
+        withdrawals::trials(),
         outbox::trials(),
         outbox_index::trials(),
         outbox_load::trials(),

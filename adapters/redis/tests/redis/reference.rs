@@ -78,6 +78,7 @@ enum Call {
     Delete {
         how: DeleteMode,
     },
+    Withdraw,
     Endings {
         lease: Duration,
     },
@@ -149,6 +150,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             by: fixture::LONG * u32::from(dice.roll(2) == 0),
         },
         32 => Call::Delivered,
+        20 if dice.roll(3) == 0 => Call::Withdraw,
         _ => Call::Delete {
             how: match dice.roll(4) {
                 0 => DeleteMode::Now,
@@ -314,7 +316,15 @@ async fn answer(
         Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
 
         Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
+        Call::Withdraw => withdraw(store, id, epoch).await,
         outbox => outbox_answer(store, id, &outbox, epoch).await,
+    }
+}
+
+async fn withdraw(store: &dyn Store, id: &SessionId, epoch: Epoch) -> String {
+    match store.delete(id, DeleteMode::Withdrawn(epoch)).await {
+        Ok(()) => "withdrawn".to_owned(),
+        Err(error) => word(&error),
     }
 }
 
@@ -398,6 +408,7 @@ async fn any_order() -> Result<(), Failed> {
         "appended",
         "read",
         "answered",
+        "withdrawn",
         "taken",
         "answers",
         "Gone",

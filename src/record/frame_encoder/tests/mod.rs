@@ -111,7 +111,10 @@ fn a_heartbeat_comes_only_where_a_comment_may() {
         }
     }
     let events = || FrameEncoder::new(Framing::Events);
-    let tagged: crate::dialect::Cursor = "7.0000000".parse().unwrap();
+    // The first event, and the head.
+    let tagged: crate::dialect::Cursor = "3.0000000".parse().unwrap();
+    let head: crate::dialect::Cursor = "2.0000000".parse().unwrap();
+    assert_eq!(events().after(head.0).heartbeat(), None);
     assert_eq!(events().after(tagged.0).heartbeat(), heartbeat);
     for other in [Framing::Lines, Framing::Bytes] {
         assert_eq!(FrameEncoder::new(other).after(tagged.0).heartbeat(), None);

@@ -18,7 +18,7 @@ pub(crate) fn new_of(owner: &str) -> NewSession {
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: SessionMeta::LATEST_FORMAT,
+            format: 1,
             outbox: None,
         }),
         request: "the request".into(),
