@@ -121,18 +121,24 @@ async fn a_header_is_kept_by_name_and_the_cookie_never() {
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let app = App::new().await;
-    let (starter, said) = app.start(ask("Why?")).await;
-    drop(said);
-    let session = starter.id();
-    drop(starter.whole().await);
-    let head = app
-        .send(about("HEAD", &session).with("x-last-lsn", "0"))
-        .await
-        .whole()
-        .await;
-    // Nothing but its end follows.
-    assert_eq!(head.status(), 204);
+    let (starter, _said) = app.start(ask("Why?")).await;
+    let head = app.send(about("HEAD", &starter.id())).await.whole().await;
+    assert_eq!(head.status(), 200);
+    assert_eq!(head.header("content-type"), "text/event-stream");
+    assert_eq!(head.header("x-session-id"), starter.id());
     assert!(head.bytes.is_empty() && head.clean);
+}
+
+#[tokio::test]
+async fn an_event_source_stops_at_a_response_without_events() {
+    let app = App::new().await;
+    let request = || ask("Why?").with("x-session-id", id("empty"));
+    let (starter, said) = app.start(request()).await;
+    drop(said);
+    assert!(starter.whole().await.bytes.is_empty());
+    assert_eq!(app.send(about("GET", &id("empty"))).await.status(), 204);
+    // The same request gets the same response.
+    assert_eq!(app.send(request()).await.status(), 200);
 }
 
 #[tokio::test]
@@ -163,6 +169,8 @@ async fn lines_and_bytes_are_resumed_by_lsn() {
         assert_eq!(rest.header("content-type"), content_type);
         assert_eq!(rest.header("x-first-lsn"), "4");
         assert_eq!(rest.text(), "{\"a\":2}\n{\"a\":");
+        let uri = format!("/ask?sessionId={}&after=5", whole.header("x-session-id"));
+        assert_eq!(app.send(empty("GET", &uri)).await.status(), 204);
     }
 }
 
