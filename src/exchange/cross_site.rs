@@ -17,7 +17,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `X-Forwarded-Host`. Clients that are no browsers send none of these, and are not concerned. Nor are
 /// the methods that browsers always ask for, such as DELETE.
 ///
-/// The rule is the same for every dialect, and is checked before the access policy is asked.
+/// The rule is the same for every dialect, and is checked before the access policy is asked. Where a GET starts a session
+/// ([`RecordLayer::start_methods`](crate::record::RecordLayer::start_methods)), it concerns that as well: an image or a link
+/// of any page makes a browser send it.
 ///
 /// ```
 /// use unbroken::durable::CrossSite;
@@ -58,13 +60,13 @@ impl CrossSite {
     ///
     /// [`Problem::CrossSite`].
     pub(crate) fn check(&self, head: &Parts) -> Result<(), Refusal> {
-        let Some(origins) = &self.origins else {
+        if self.origins.is_none() {
             return Ok(());
-        };
+        }
         if head.method != Method::POST || is_json(head) || !is_cross_origin(head) {
             return Ok(());
         }
-        if text(head, &header::ORIGIN).is_some_and(|origin| origins.contains(origin)) {
+        if self.allows(head) {
             return Ok(());
         }
         Err(Refusal::new(
@@ -72,6 +74,32 @@ impl CrossSite {
             "a page of another origin may send a POST with `Content-Type: application/json` only; or \
              the application allows its origin, with `CrossSite::allow_origin`",
         ))
+    }
+
+    /// Checks the head of a request that starts a session, by a method that may be another than POST.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::CrossSite`].
+    pub(crate) fn check_start(&self, head: &Parts) -> Result<(), Refusal> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return self.check(head);
+        }
+        if self.origins.is_none() || !is_cross_origin(head) || self.allows(head) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Problem::CrossSite,
+            "a page of another origin may not start a session by this method; the application allows its origin, with \
+             `CrossSite::allow_origin`",
+        ))
+    }
+
+    /// Returns true if requests of the origin in the head are allowed.
+    fn allows(&self, head: &Parts) -> bool {
+        let origins = self.origins.as_ref();
+        let origin = text(head, &header::ORIGIN);
+        origin.is_some_and(|origin| origins.is_none_or(|origins| origins.contains(origin)))
     }
 }
 

@@ -126,7 +126,10 @@ impl<S> RecordExchange<S> {
         R::Error: Into<BoxError>,
     {
         let config = self.config;
-        config.cross_site.check(head)?;
+        match route {
+            RecordRoute::Start(_) => config.cross_site.check_start(head)?,
+            _ => config.cross_site.check(head)?,
+        }
         head.extensions.remove::<NamedByPeer>();
         let owner = config.access.identify(head).await;
         let owner = owner.map_err(Declined::Identified)?;

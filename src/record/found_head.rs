@@ -45,7 +45,7 @@ impl FoundHead {
                 }
                 let ended = RecordingEnd::decode(record.bytes);
                 return Err(HeadMissing::Refused(
-                    ended.map_or_else(corrupt, ended_before),
+                    ended.as_ref().map_or_else(corrupt, ended_before),
                 ));
             }
         }
@@ -63,25 +63,28 @@ impl From<ReadError> for HeadMissing {
 }
 
 /// Makes the refusal for a recording that ended before its head.
-fn ended_before(end: RecordingEnd) -> Refusal {
+fn ended_before(end: &RecordingEnd) -> Refusal {
     use crate::log::ErrorCode;
     match end {
         RecordingEnd::Aborted { .. } => Refusal::new(
             Problem::Stopped,
             "the session was stopped before there was a response; start a new one under another id",
         ),
-        RecordingEnd::Error { code, message, .. } => {
-            let problem = match code {
-                ErrorCode::Timeout => Problem::NoResponse,
-                ErrorCode::Interrupted => Problem::Interrupted,
-                _ => Problem::Internal,
-            };
-            let refusal = Refusal::new(problem, message);
-            match problem {
-                Problem::Interrupted => refusal.retry_after(refusals::SOON),
-                _ => refusal,
-            }
-        }
+        // Sent again, the request would attach to this session.
+        RecordingEnd::Error { code, .. } => match code {
+            ErrorCode::Timeout => Refusal::new(
+                Problem::NoResponse,
+                "there was no response in time; start a new session under another id",
+            ),
+            ErrorCode::Interrupted => Refusal::new(
+                Problem::Interrupted,
+                "the server stopped before there was a response; start a new session under another id",
+            ),
+            _ => Refusal::new(
+                Problem::Internal,
+                "the server failed before there was a response; start a new session under another id",
+            ),
+        },
         RecordingEnd::Complete => corrupt(),
     }
 }

@@ -53,6 +53,13 @@ pub(super) fn may_be_kept(name: &HeaderName) -> bool {
     !NEVER.contains(name)
 }
 
+/// Returns the trailers of a body for all its readers: those that would be kept as headers.
+pub(super) fn kept_trailers(trailers: &HeaderMap) -> HeaderMap {
+    let kept = trailers.iter().filter(|(name, _)| may_be_kept(name));
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// Returns those headers that are kept: those kept by default, and the `added` ones that may be. Headers that
 /// `Connection` names aren't.
 pub(super) fn kept(headers: &HeaderMap, added: &[HeaderName]) -> HeaderMap {
@@ -118,6 +125,18 @@ mod tests {
         assert_eq!(names(&with_model), expected);
         let models: Vec<_> = with_model.get_all("x-model").iter().collect();
         assert_eq!(models, ["a", "b"]);
+    }
+
+    #[test]
+    fn trailers_for_all_readers_have_nothing_of_one() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-checksum", "1".parse().unwrap());
+        trailers.insert("set-cookie", "secret".parse().unwrap());
+        let kept = kept_trailers(&trailers);
+        assert_eq!(
+            kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-checksum"]
+        );
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl RecordLayer {
         self
     }
 
-    /// Takes the header `Idempotency-Key` for the id of a session, where a request has no other. Default false.
+    /// Takes the header `Idempotency-Key` of a request that starts or stops for the id of a session, where it has no other.
+    /// Default false. Requests of other methods pass with their keys.
     ///
     /// A key belongs to its owner. Without one it must have at least 22 characters, chosen at random: others could find
     /// the recording by a shorter one.

@@ -71,6 +71,9 @@
 //! The body of a recording ends cleanly if the wrapped service's did. Otherwise (its error, a stop, a crash, a limit) it
 //! breaks off after its last frame, and the outcome tells why.
 //!
+//! An `EventSource` of a recording that ended without a single event, or whose body is no event stream, is told so with 204
+//! in the first case, and reads it again and again in the second: it has no cursor then.
+//!
 //! # What isn't recorded
 //!
 //! A response that is no success, or of a type that the layer [doesn't record](RecordLayer::record_type), passes as it is.
@@ -94,7 +97,13 @@
 //! response has ended. In axum use `Router::layer`, `Router::route_layer` or `MethodRouter::layer`. The `route_layer` of a
 //! `MethodRouter` is not enough: requests of other methods, such as the `GET` that resumes, don't pass it.
 //!
-//! Layers that authenticate go outside of this one, layers for the call of the service inside. A timeout outside cuts readers;
+//! Every request of a wrapped route with an id, such as a `GET` with `?sessionId=`, is one about a recording, also if the
+//! application means something of its own by that name: wrap only routes that don't. Upgrades pass.
+//!
+//! The wait for the head of any response counts in [`Limits::idle`](field@crate::session::Limits::idle), 5 minutes by
+//! default: raise it for a route whose handler works longer before it responds.
+//!
+//! Layers for CORS, and those that authenticate, go outside of this one, layers for the call of the service inside. A timeout outside cuts readers;
 //! inside it covers the wait for the head. The service is called on the session's own task: it gets all extensions of the
 //! request, but no task-local values of outer layers.
 

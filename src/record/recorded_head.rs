@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderName, StatusCode, response};
 use serde::{Deserialize, Serialize};
 
 use super::{Framing, header_pairs::HeaderPairs, kept_headers::kept};
+use crate::log::Lsn;
 
 const TAG: u8 = b'H';
 
@@ -12,6 +13,11 @@ pub(super) struct RecordedHead {
     status: StatusCode,
     headers: HeaderMap,
     framing: Framing,
+}
+
+impl RecordedHead {
+    /// The LSN of a head, after the record with which a recording begins.
+    pub(super) const LSN: Lsn = Lsn::new(2);
 }
 
 /// The JSON of a head.

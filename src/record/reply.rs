@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Framing, body::RecordBody, config::RecordConfig, found_head::FoundHead,
-    frame_encoder::FrameEncoder, recording_end::RecordingEnd,
+    frame_encoder::FrameEncoder, recorded_head::RecordedHead, recording_end::RecordingEnd,
 };
 use crate::{
     dialect::{Refusal, SessionView, describe, refuse},
@@ -96,7 +96,8 @@ impl RecordReply {
         }
         self.describe(session.id(), status, reader.tail(), &mut headers);
         if framing != Framing::Events {
-            headers.insert(FIRST_LSN, after.lsn.next().get().into());
+            let first = after.lsn.max(RecordedHead::LSN).next();
+            headers.insert(FIRST_LSN, first.get().into());
         }
         let encoder = FrameEncoder::new(framing).after(wanted.after.unwrap_or_default());
         let body = RecordBody::recording(reader, encoder, self.config.heartbeat);

@@ -1,4 +1,4 @@
-use http::{Method, request::Parts};
+use http::{Method, header, request::Parts};
 
 use super::config::RecordConfig;
 use crate::{
@@ -43,9 +43,12 @@ impl RecordRoute {
     ///
     /// [`Problem::MalformedId`], [`Problem::MalformedCursor`].
     pub(super) fn of(head: &Parts, config: &RecordConfig) -> Result<Self, Refusal> {
+        if head.headers.contains_key(header::UPGRADE) {
+            return Ok(Self::Inner);
+        }
         let starts = config.start_methods.contains(&head.method);
         if is_abort(head, config)? {
-            return match name(head, config)? {
+            return match name(head, config.takes_keys)? {
                 Some(name) => Ok(Self::Abort(name)),
                 None => Err(nameless("a request to stop a session names it")),
             };
@@ -54,7 +57,8 @@ impl RecordRoute {
         if !starts && !reads && head.method != Method::DELETE {
             return Ok(Self::Inner);
         }
-        let Some(name) = name(head, config)? else {
+        // Applications have requests of other methods with a key.
+        let Some(name) = name(head, config.takes_keys && starts)? else {
             if !starts {
                 return Ok(Self::Inner);
             }
@@ -96,11 +100,11 @@ fn is_abort(head: &Parts, config: &RecordConfig) -> Result<bool, Refusal> {
     Ok(path == Some(head.uri.path()) || asked.as_deref() == Some("1"))
 }
 
-fn name(head: &Parts, config: &RecordConfig) -> Result<Option<SessionName>, Refusal> {
+fn name(head: &Parts, takes_keys: bool) -> Result<Option<SessionName>, Refusal> {
     if let Some(id) = Native::new().session_id(head)? {
         return Ok(Some(SessionName::Id(id)));
     }
-    if !config.takes_keys {
+    if !takes_keys {
         return Ok(None);
     }
     let key = header_value(head, &IDEMPOTENCY_KEY, Problem::MalformedId)?;
@@ -175,6 +179,17 @@ mod tests {
         assert_eq!(refused.problem, Problem::MalformedId);
         // The application's own parameter.
         assert_eq!(of(&config, "POST /?after=7", &[]), RecordRoute::Start(None));
+    }
+
+    #[test]
+    fn an_upgrade_passes() {
+        let upgrade = [("upgrade", "websocket"), ("x-session-id", ID)];
+        assert_eq!(of(&config(), "GET /ws", &upgrade), RecordRoute::Inner);
+        let id = [upgrade[1]];
+        assert_eq!(
+            of(&config(), "GET /ws", &id),
+            RecordRoute::Read(super::tests::id(), None)
+        );
     }
 
     #[test]
@@ -277,7 +292,9 @@ mod tests {
             RecordRoute::Start(Some(name()))
         );
         assert_eq!(of(&config, "POST /stop", &key), RecordRoute::Abort(name()));
-        assert_eq!(of(&config, "GET /", &key), RecordRoute::Read(name(), None));
+        for passes in ["GET /", "DELETE /"] {
+            assert_eq!(of(&config, passes, &key), RecordRoute::Inner, "{passes}");
+        }
         let both = [key[0], ("x-session-id", ID)];
         assert_eq!(of(&config, "POST /", &both), RecordRoute::Start(Some(id())));
         let empty = [("idempotency-key", "")];

@@ -16,6 +16,7 @@ use tower_service::Service;
 use super::{
     config::RecordConfig,
     inner_body::InnerBody,
+    kept_headers::kept_trailers,
     recorded_head::RecordedHead,
     recording_end::RecordingEnd,
     records::{write_frame, write_trailers},
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// The answer of the wrapped service to a start, for the client that waits for it.
-pub(super) enum InnerAnswer<R, E> {
+pub(super) enum WrappedAnswer<R, E> {
     /// The head of a response that is recorded.
     Recorded(Box<response::Parts>),
     /// A response that isn't recorded.
@@ -51,7 +52,7 @@ pin_project! {
         #[pin]
         state: RecordState<S, B, S::Future, R>,
         // Taken once the head is there.
-        answer: Option<oneshot::Sender<InnerAnswer<R, S::Error>>>,
+        answer: Option<oneshot::Sender<WrappedAnswer<R, S::Error>>>,
         config: Arc<RecordConfig>,
         event_bytes: usize,
         // When the last bytes came.
@@ -85,7 +86,7 @@ where
         config: Arc<RecordConfig>,
         service: S,
         request: Request<InnerBody<B>>,
-    ) -> (Self, oneshot::Receiver<InnerAnswer<R, S::Error>>) {
+    ) -> (Self, oneshot::Receiver<WrappedAnswer<R, S::Error>>) {
         let (answer, answered) = oneshot::channel();
         let source = Self {
             state: RecordState::Idle {
@@ -129,7 +130,7 @@ where
                     let (answer, recorded) = judge(answer, this.config, *this.event_bytes);
                     if let Some(teller) = this.answer.take() {
                         // The client may be gone.
-                        if let Err(InnerAnswer::Failed(error)) = teller.send(answer) {
+                        if let Err(WrappedAnswer::Failed(error)) = teller.send(answer) {
                             let error = error.into();
                             tracing::warn!(error = &*error as &dyn Error, "a service failed");
                         }
@@ -167,6 +168,7 @@ where
                     match end {
                         Some(InnerEnd::Clean(trailers)) => {
                             let trailers = trailers.take();
+                            let trailers = trailers.map(|it| kept_trailers(&it));
                             if let Some(trailers) = trailers
                                 && !trailers.is_empty()
                             {
@@ -246,12 +248,12 @@ fn judge<S, B, F, R, E: Into<BoxError>>(
     config: &RecordConfig,
     event_bytes: usize,
 ) -> (
-    InnerAnswer<R, E>,
+    WrappedAnswer<R, E>,
     Option<(RecordedHead, RecordState<S, B, F, R>)>,
 ) {
     let response = match answer {
         Ok(response) => response,
-        Err(error) => return (InnerAnswer::Failed(error), None),
+        Err(error) => return (WrappedAnswer::Failed(error), None),
     };
     let headers = response.headers();
     let content_type = headers.get(header::CONTENT_TYPE);
@@ -259,7 +261,7 @@ fn judge<S, B, F, R, E: Into<BoxError>>(
         .filter(|_| response.status().is_success())
         .and_then(|content_type| config.framing(content_type.to_str().ok()?));
     let Some(framing) = framing else {
-        return (InnerAnswer::Passed(response), None);
+        return (WrappedAnswer::Passed(response), None);
     };
     if is_encoded(headers) {
         tracing::error!(
@@ -271,7 +273,7 @@ fn judge<S, B, F, R, E: Into<BoxError>>(
             "the server compresses a response before it is recorded; its operator puts the compression outside of \
              the recording",
         );
-        return (InnerAnswer::Refused(refusal), None);
+        return (WrappedAnswer::Refused(refusal), None);
     }
     let (parts, body) = response.into_parts();
     let head = RecordedHead::of(&parts, framing, &config.kept_headers);
@@ -281,7 +283,10 @@ fn judge<S, B, F, R, E: Into<BoxError>>(
         splitter: Splitter::new(framing, event_bytes.saturating_sub(1)),
         end: None,
     };
-    (InnerAnswer::Recorded(Box::new(parts)), Some((head, state)))
+    (
+        WrappedAnswer::Recorded(Box::new(parts)),
+        Some((head, state)),
+    )
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

@@ -1,9 +1,9 @@
 use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, request, response};
+use http::{Method, Request, Response, request, response};
 use http_body::Body;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tower_service::Service;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     inner_body::InnerBody,
     records,
     reply::{RecordReply, Wanted},
-    source::{InnerAnswer, RecordSource},
+    source::{RecordSource, WrappedAnswer},
 };
 use crate::{
     BoxError,
@@ -42,6 +42,9 @@ pub(super) struct StartRecording<'a> {
 const ROUNDS: u32 = 64;
 /// The pause after each of them: its id becomes free in a moment.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// The longest wait for the end of a session whose response isn't recorded.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// The frames that a start wants: all.
 const ALL: Wanted = Wanted {
@@ -148,10 +151,15 @@ impl StartRecording<'_> {
         &self,
         session: &Session,
     ) -> Result<Option<Response<RecordBody<R>>>, Refusal> {
+        // An event source repeats its GET after every end, and must be told that there is nothing more.
+        let wanted = Wanted {
+            starts: self.head.method != Method::GET,
+            ..ALL
+        };
         match FoundHead::wait(session).await {
             Ok(found) => self
                 .reply
-                .recording(session, found, None, ALL)
+                .recording(session, found, None, wanted)
                 .await
                 .map(Some),
             Err(HeadMissing::Withdrawn) => Ok(None),
@@ -194,6 +202,14 @@ impl StartRecording<'_> {
         let (inner, found) = match wait(&session, answered).await? {
             Waited::Passed(response) => return Ok(Some(response.map(RecordBody::inner))),
             Waited::Head(inner, Ok(found)) => (inner, found),
+            // The service was called for this start, and the store has lost the session.
+            Waited::Head(_, Err(HeadMissing::Withdrawn)) if started.created => {
+                return Err(Refusal::new(
+                    Problem::Interrupted,
+                    "the session was lost before there was a response; start a new one",
+                )
+                .into());
+            }
             Waited::Head(_, Err(HeadMissing::Withdrawn)) => return Ok(None),
             Waited::Head(_, Err(HeadMissing::Refused(refusal))) => return Err(refusal.into()),
         };
@@ -213,7 +229,7 @@ enum Waited<R> {
 /// Waits until the head is in the log, or until the source of this start has another answer.
 async fn wait<R, E>(
     session: &Session,
-    mut answered: oneshot::Receiver<InnerAnswer<R, E>>,
+    mut answered: oneshot::Receiver<WrappedAnswer<R, E>>,
 ) -> Result<Waited<R>, Declined<E>>
 where
     E: Into<BoxError>,
@@ -225,12 +241,19 @@ where
         answer = &mut answered => answer.ok(),
         found = &mut head => return Ok(Waited::Head(None, found)),
     };
+    if answer
+        .as_ref()
+        .is_some_and(|it| !matches!(it, WrappedAnswer::Recorded(_)))
+    {
+        // Until the id is free.
+        let _ = timeout(WITHDRAWN_WITHIN, &mut head).await;
+    }
     match answer {
         // Another start's session; this one's source is dropped.
         None => Ok(Waited::Head(None, head.await)),
-        Some(InnerAnswer::Recorded(parts)) => Ok(Waited::Head(Some(*parts), head.await)),
-        Some(InnerAnswer::Passed(response)) => Ok(Waited::Passed(response)),
-        Some(InnerAnswer::Refused(refusal)) => Err(refusal.into()),
-        Some(InnerAnswer::Failed(error)) => Err(Declined::Failed(error)),
+        Some(WrappedAnswer::Recorded(parts)) => Ok(Waited::Head(Some(*parts), head.await)),
+        Some(WrappedAnswer::Passed(response)) => Ok(Waited::Passed(response)),
+        Some(WrappedAnswer::Refused(refusal)) => Err(refusal.into()),
+        Some(WrappedAnswer::Failed(error)) => Err(Declined::Failed(error)),
     }
 }

@@ -86,6 +86,7 @@ fn router() -> (Router, mpsc::UnboundedReceiver<Asked>) {
     let (calls, asked) = mpsc::unbounded_channel();
     let router = Router::new()
         .route(ASK, post(tell))
+        .route("/live", get(tell))
         .route("/greet", post(greet))
         .route("/page", get(|| async { "a page" }))
         .with_state(calls);

@@ -6,6 +6,7 @@ mod app;
 mod client;
 mod ending;
 mod frameworks;
+mod get_starts;
 mod idempotency;
 mod limits;
 mod manage;

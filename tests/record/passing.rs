@@ -2,7 +2,8 @@
 
 use axum::{body::Body, response::IntoResponse as _};
 use http::{StatusCode, header};
-use unbroken::store::Memory;
+use unbroken::{session::Sessions, store::Memory};
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
     app::{App, about, ask, data, id},
@@ -42,6 +43,25 @@ async fn a_response_that_is_no_success_passes_and_the_id_is_free_again() {
     // Another request may have the id.
     let (answer, said) = app
         .start(ask("Who?").with("x-session-id", id("busy")))
+        .await;
+    said.say("one");
+    drop(said);
+    assert_eq!(data(answer.whole().await.text()), ["one"]);
+}
+
+#[tokio::test]
+async fn the_id_of_a_response_that_passed_is_free_for_another_request_at_once() {
+    let store = FaultStore::new(Memory::new());
+    let slow = Fault::PauseBefore(std::time::Duration::from_millis(100));
+    store.faults().next(Op::Delete, slow);
+    let app = App::with(Sessions::builder(store).build(), |layer| layer).await;
+    let answer = app.send_later(ask("Wy?").with("x-session-id", id("free")));
+    app.asked()
+        .await
+        .respond((StatusCode::UNPROCESSABLE_ENTITY, "a typo"));
+    assert_eq!(answer.await.unwrap().whole().await.status(), 422);
+    let (answer, said) = app
+        .start(ask("Why?").with("x-session-id", id("free")))
         .await;
     said.say("one");
     drop(said);

@@ -2,7 +2,7 @@
 
 mod causes;
 mod failures;
-mod pending_call;
 mod store;
+mod watched_call;
 
 pub(super) use self::{failures::StoreFailures, store::ObservedStore};

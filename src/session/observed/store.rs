@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{StoreFailures, pending_call::PendingCall};
+use super::{StoreFailures, watched_call::WatchedCall};
 use crate::{
     BoxFuture,
     log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
@@ -25,8 +25,8 @@ impl<S: Store> ObservedStore<S> {
         Self { store, watch }
     }
 
-    fn pending(&self, call: &'static str, waits: Duration) -> PendingCall<'_> {
-        PendingCall::new(&self.watch, call, waits)
+    fn pending(&self, call: &'static str, waits: Duration) -> WatchedCall<'_> {
+        WatchedCall::new(&self.watch, call, waits)
     }
 
     fn observe<'a, T: Send + 'a>(

@@ -11,7 +11,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// A call that the store hasn't answered yet. Dropping it gives the call up.
 #[must_use]
-pub(super) struct PendingCall<'a> {
+pub(super) struct WatchedCall<'a> {
     watch: &'a StoreFailures,
     call: &'static str,
     began: Instant,
@@ -20,7 +20,7 @@ pub(super) struct PendingCall<'a> {
     is_answered: bool,
 }
 
-impl<'a> PendingCall<'a> {
+impl<'a> WatchedCall<'a> {
     pub(super) fn new(watch: &'a StoreFailures, call: &'static str, waits: Duration) -> Self {
         Self {
             watch,
@@ -37,7 +37,7 @@ impl<'a> PendingCall<'a> {
     }
 }
 
-impl Drop for PendingCall<'_> {
+impl Drop for WatchedCall<'_> {
     fn drop(&mut self) {
         let silent = self.began.elapsed().saturating_sub(self.waits);
         if !self.is_answered && silent >= SILENCE {
