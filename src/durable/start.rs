@@ -209,6 +209,15 @@ impl<'a> StartRequest<'a> {
         if bytes <= max {
             return Ok(());
         }
+        if HistoryNote::continues(&start.notes) {
+            return Err(Refusal::new(
+                Problem::BodyTooLarge,
+                format!(
+                    "the answer that this request continues has {bytes} bytes as it is stored, and an event has at \
+                     most {max} (the application sets `Limits::event_bytes`); send a new message"
+                ),
+            ));
+        }
         if start.notes.contains_key(HistoryNote::NAME) {
             return Err(Refusal::new(
                 Problem::BodyTooLarge,

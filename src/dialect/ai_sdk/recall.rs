@@ -58,6 +58,7 @@ impl Recall for UiRecall {
 
     fn recall(&self, chat: &[ChatMessage], start: &mut Start) -> Result<Vec<ChatMessage>, Refusal> {
         let chat: Vec<_> = chat.iter().map(read).collect::<Result<_, _>>()?;
+        let mut added = Vec::new();
         let (before, asked) = match &self.message {
             None => self.named(&chat)?,
             Some(message) if message.id.is_empty() => {
@@ -65,8 +66,12 @@ impl Recall for UiRecall {
                     "a message of a chat that this server keeps needs an `id`",
                 ));
             }
-            Some(message) if self.is_continued(message) => continued(&chat, message)?,
-            Some(message) => new_or_edited(&chat, message)?,
+            Some(message) if self.is_continued(message) => {
+                let (before, asked, outcomes) = continued(&chat, message)?;
+                added = outcomes;
+                (before, asked)
+            }
+            Some(message) => self.new_or_edited(&chat, message)?,
         };
         let (messages, _) = parts::last(&asked);
         let before = before.iter().flat_map(parts::earlier);
@@ -76,6 +81,7 @@ impl Recall for UiRecall {
         );
         if asked.role == Role::Assistant {
             give_again(given, &asked, &mut start.request)?;
+            check_outcomes(&added, &start.request)?;
             MessageNotes::continuing(&asked)?.put_into(start)?;
         }
         Ok(vec![asked.try_into().map_err(|error| unreadable(&error))?])
@@ -97,52 +103,72 @@ impl UiRecall {
             _ => Err(wrong("this chat has no message of the user to answer")),
         }
     }
-}
 
-fn new_or_edited<'a>(
-    chat: &'a [UiMessage],
-    message: &UiMessage,
-) -> Result<(&'a [UiMessage], UiMessage), Refusal> {
-    if message.role == Role::Assistant {
-        return Err(wrong(
-            "another answer is for a message of the user: send that as `message`, or none",
-        ));
+    fn new_or_edited<'a>(
+        &self,
+        chat: &'a [UiMessage],
+        message: &UiMessage,
+    ) -> Result<(&'a [UiMessage], UiMessage), Refusal> {
+        if message.role == Role::Assistant {
+            return Err(wrong(
+                "another answer is for a message of the user: send that as `message`, or none",
+            ));
+        }
+        let Some(at) = chat.iter().position(|it| it.id == message.id) else {
+            return Ok((chat, message.clone()));
+        };
+        if chat[at].role == Role::Assistant {
+            return Err(wrong("the `id` of this message is that of an answer"));
+        }
+        let is_last = chat[at + 1..].iter().all(|it| it.role == Role::Assistant);
+        let is_edit = self.regenerates || self.message_id.is_some();
+        if !is_last && !is_edit && chat[at].parts == message.parts {
+            return Err(Refusal::new(
+                Problem::IdInUse,
+                format!(
+                    "this chat has the message `{}`, and others after it, which another answer would drop; load \
+                     the chat again, or send its id as `messageId` to edit it",
+                    message.id.escape_debug()
+                ),
+            ));
+        }
+        Ok((&chat[..at], message.clone()))
     }
-    let at = chat.iter().position(|it| it.id == message.id);
-    if at.is_some_and(|at| chat[at].role == Role::Assistant) {
-        return Err(wrong("the `id` of this message is that of an answer"));
-    }
-    Ok((&chat[..at.unwrap_or(chat.len())], message.clone()))
 }
 
 /// Returns an answer of the chat, with what the client has added to it: outputs of tools that have none, and
-/// responses to approvals. Of the rest the client is not believed.
+/// responses to approvals. Of the rest the client is not believed. The ids of the calls that got one come last.
 fn continued<'a>(
     chat: &'a [UiMessage],
     message: &UiMessage,
-) -> Result<(&'a [UiMessage], UiMessage), Refusal> {
+) -> Result<(&'a [UiMessage], UiMessage, Vec<String>), Refusal> {
     let at = find(chat, &message.id)?;
     let mut asked = chat[at].clone();
     if asked.role != Role::Assistant {
         return Err(wrong("the `id` of this answer is that of another message"));
     }
     let given = message.parts.iter();
-    let given: HashMap<_, _> = given
+    let mut given: HashMap<_, _> = given
         .filter(|part| part.contains_key("toolCallId"))
         .map(|part| (string(part, "toolCallId"), part))
         .collect();
-    for part in &mut asked.parts {
-        let id = string(part, "toolCallId");
-        if let Some(given) = given.get(id).filter(|_| !id.is_empty()) {
-            take_outcome(part, given);
+    let mut added = Vec::new();
+    // Of two calls with one id the later one is meant.
+    for part in asked.parts.iter_mut().rev() {
+        let id = string(part, "toolCallId").to_owned();
+        if let Some(given) = given.remove(&*id).filter(|_| !id.is_empty())
+            && take_outcome(part, given)
+        {
+            added.push(id);
         }
     }
-    Ok((&chat[..at], asked))
+    Ok((&chat[..at], asked, added))
 }
 
-fn take_outcome(part: &mut UiPart, given: &UiPart) {
+/// Takes the outcome of a call from the client's part, if the kept part waits for it. Returns true if it did.
+fn take_outcome(part: &mut UiPart, given: &UiPart) -> bool {
     if kind(part) != kind(given) {
-        return;
+        return false;
     }
     let fields: &[&str] = match (string(part, "state"), string(given, "state")) {
         ("input-available", "output-available") => &["state", "output"],
@@ -152,13 +178,40 @@ fn take_outcome(part: &mut UiPart, given: &UiPart) {
         {
             &["state", "approval"]
         }
-        _ => return,
+        _ => return false,
     };
     for field in fields {
         if let Some(value) = given.get(*field) {
             part.insert((*field).to_owned(), value.clone());
         }
     }
+    true
+}
+
+/// Refuses an outcome that no log would be asked about: one that is neither an output for the second half of a
+/// tool nor at the end of the conversation. Refuses also a request that has neither.
+fn check_outcomes(added: &[String], request: &ChatRequest) -> Result<(), Refusal> {
+    let messages = &request.messages;
+    let outputs = messages[outputs_begin(messages)..].iter();
+    let outputs = outputs.filter_map(|it| it.tool_call_id.as_deref());
+    let halves = request.isomorphic_client_outputs.iter();
+    let verified: HashSet<_> = outputs.chain(halves.map(|it| &*it.call_id)).collect();
+    if let Some(call) = added.iter().find(|call| !verified.contains(call.as_str())) {
+        return Err(Refusal::new(
+            Problem::NotOpen,
+            format!(
+                "the call `{}` of this message waits for no output or approval from you; load the chat again",
+                call.escape_debug()
+            ),
+        ));
+    }
+    if verified.is_empty() {
+        return Err(Refusal::new(
+            Problem::NotOpen,
+            "an answer is continued by outputs for its last calls; send them, or a message of the user",
+        ));
+    }
+    Ok(())
 }
 
 /// Adds the outputs for calls that have an outcome before the end of the answer: whether they may be given again

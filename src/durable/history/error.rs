@@ -1,4 +1,4 @@
-use crate::{BoxError, log::Lsn, store::StoreError};
+use crate::{BoxError, store::StoreError};
 
 /// An error of loading a chat.
 #[derive(Debug, thiserror::Error)]
@@ -13,10 +13,4 @@ pub enum HistoryError {
     /// The store has failed, in which answers are that the history doesn't have yet.
     #[error("the answers of the chat that ended just now can't be read")]
     Store(#[from] StoreError),
-    /// The log of an answer that the history doesn't have yet is damaged.
-    #[error("the log of an answer of the chat is damaged at LSN {lsn}")]
-    Corrupt {
-        /// The position of the record that can't be read.
-        lsn: Lsn,
-    },
 }

@@ -1,7 +1,7 @@
 //! The conversation of a chat as of now. The history gets an exchange some time after its end: until then it is
 //! read from the store.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, error::Error};
 
 use super::{ChatExchange, HistoryError, HistoryNote, LayerHistory};
 use crate::{
@@ -17,6 +17,8 @@ pub(in crate::durable) struct KeptChat {
     ended: Vec<ChatExchange>,
     /// Those whose answers run, as far as they are written.
     running: Vec<ChatExchange>,
+    /// The number of sessions whose logs can't be read.
+    damaged: u64,
 }
 
 impl KeptChat {
@@ -36,6 +38,7 @@ impl KeptChat {
             let mut kept = Self {
                 ended: history.load(owner, chat).await?,
                 running: Vec::new(),
+                damaged: 0,
             };
             let is_whole = kept.add_undelivered(sessions, dialect, listed).await?;
             // A session that is gone was delivered meanwhile, or was deleted.
@@ -70,7 +73,15 @@ impl KeptChat {
                     is_whole = false;
                     continue;
                 }
-                Err(StoreError::Corrupt { lsn, .. }) => return Err(HistoryError::Corrupt { lsn }),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(
+                        session_id = %id,
+                        error = &error as &dyn Error,
+                        "a chat is loaded without an answer whose log is damaged"
+                    );
+                    self.damaged += 1;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             if kept.contains(&(id.clone(), note.number())) {
@@ -89,10 +100,11 @@ impl KeptChat {
         Ok(is_whole)
     }
 
-    /// Returns the place of the next exchange.
+    /// Returns the place of the next exchange, after those that can't be read.
     pub(super) fn next_number(&self) -> u64 {
         let numbers = self.exchanges().map(|it| it.number);
-        numbers.max().unwrap_or_default().saturating_add(1)
+        let last = numbers.max().unwrap_or_default();
+        last.saturating_add(self.damaged).saturating_add(1)
     }
 
     /// Returns the session of the newest exchange.

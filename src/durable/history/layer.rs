@@ -44,7 +44,9 @@ impl DurableLayer {
     /// # Edits, other answers, failures
     ///
     /// A message with the id of an earlier one replaces that and all after it, and so does another answer to a
-    /// message. An answer that was stopped or has failed is kept with the parts that clients have got. Exchanges are
+    /// message. An edit of a message that [`load`](History::load) has left out is appended as a new message. A message
+    /// that is repeated without a change after others came is refused with 409, unless `messageId` tells that it is
+    /// an edit. An answer that was stopped or has failed is kept with the parts that clients have got. Exchanges are
     /// numbered when they begin, so the order in which they are appended doesn't matter.
     ///
     /// A new message may come before the last answer is appended: it gets that from the store of the sessions, also
@@ -56,8 +58,11 @@ impl DurableLayer {
     /// [`Limits::event_bytes`](field@crate::session::Limits::event_bytes). A longer one, such as a file in a `data:` URL, is
     /// refused (413): raise that limit together with [`max_body`](Self::max_body).
     ///
-    /// The whole conversation is stored with each session, as the request that a recovery repeats: what
-    /// [`load`](History::load) returns bounds it.
+    /// The whole conversation is stored with each session, as the request that a recovery repeats. It is what
+    /// [`load`](History::load) returns, and the answers that ended just now: nothing else bounds its bytes.
+    ///
+    /// A chat that the application deletes from its table comes back from sessions that are retained: delete those
+    /// as well. An answer whose log is damaged is left out of its chat, and traced as an error.
     ///
     /// A session that is deleted before its ending was appended is not appended. While appends fail, they are
     /// repeated for [`Outbox::keep`](crate::durable::Outbox::keep), by default 3 days, and then given up:

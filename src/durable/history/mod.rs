@@ -89,6 +89,7 @@ pub trait History: Send + Sync + 'static {
     /// Returns the exchanges of a chat of this owner, in any order; none of a chat that isn't known.
     ///
     /// The oldest may be left out, as far as at least 64 remain: the model then gets the conversation from there on.
+    /// Bound the rows, and their bytes as well: a start holds all of them.
     ///
     /// A start waits for it. The future may be dropped at any time.
     ///

@@ -46,6 +46,13 @@ impl HistoryNote {
         }
     }
 
+    /// Returns true if the notes of a start have a message of the assistant, which its answer continues.
+    pub(in crate::durable) fn continues(notes: &Map<String, Value>) -> bool {
+        let messages = notes.get(Self::NAME).and_then(|note| note.get("messages"));
+        let last = messages.and_then(Value::as_array).and_then(|it| it.last());
+        last.is_some_and(|message| message["role"] == "assistant")
+    }
+
     pub(super) const fn number(&self) -> u64 {
         self.number
     }

@@ -2,8 +2,11 @@ use std::sync::{Arc, Mutex};
 
 use unbroken::{
     durable::{Outbox, SessionEnded},
+    log::{ChatId, Lsn, Owner},
     session::Sessions,
+    store::Memory,
 };
+use unbroken_conformance::BrokenStore;
 
 use super::{Chats, again, says};
 use crate::{
@@ -135,4 +138,38 @@ async fn an_answer_is_continued_after_its_session_was_forgotten() {
     assert_eq!(send(chats.server.addr, stream).await.status(), 204);
     let got = chats.answered(&says("m2", "And?"), "No more").await;
     assert_eq!(got, ["user: Hi", "assistant: Hello", "user: And?"]);
+}
+
+#[tokio::test]
+async fn an_answer_whose_log_is_damaged_is_left_out_and_the_chat_goes_on() {
+    let store = Arc::new(BrokenStore::new(Memory::new()));
+    let chats = Chats::with(Sessions::builder(store.clone()).build(), |layer| layer).await;
+    chats.table.hold();
+    chats.answered(&says("m1", "Hi"), "Hello").await;
+    chats.answered(&says("m2", "And?"), "No more").await;
+    chats.table.held(2).await;
+    // Another server reads the logs from the store.
+    let other = Chats::with(Sessions::builder(store.clone()).build(), |layer| layer).await;
+    other.table.hold();
+    let whole = [
+        "user: Hi",
+        "assistant: Hello",
+        "user: And?",
+        "assistant: No more",
+    ];
+    assert_eq!(other.page().await, whole);
+    let (ann, chat) = (Owner::new("ann"), ChatId::new("c"));
+    let newest_first = other
+        .server
+        .sessions
+        .of_chat(Some(&ann), &chat, 2)
+        .await
+        .unwrap();
+    for (session, page) in [(1, &whole[2..]), (0, &[])] {
+        store.corrupt(&newest_first[session].id, Lsn::new(1));
+        assert_eq!(other.page().await, page);
+    }
+    let got = other.answered(&says("m3", "So?"), "So").await;
+    assert_eq!(got, ["user: So?"]);
+    assert_eq!(other.page().await, ["user: So?", "assistant: So"]);
 }

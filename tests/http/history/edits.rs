@@ -119,3 +119,19 @@ async fn a_request_that_is_repeated_while_its_answer_runs_attaches() {
         assert!(chats.calls.none().await);
     }
 }
+
+#[tokio::test]
+async fn a_message_that_comes_once_more_after_others_drops_nothing() {
+    let chats = two_turns().await;
+    let refused = chats.refused(&says("m1", "Hi")).await;
+    assert_eq!(refused.status(), 409);
+    let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("`messageId` to edit it"), "{detail}");
+    assert!(chats.calls.none().await);
+    assert_eq!(chats.page().await.len(), 4);
+    // The control.
+    let mut edit = says("m1", "Hi");
+    edit["messageId"] = "m1".into();
+    assert_eq!(chats.answered(&edit, "Anew").await, ["user: Hi"]);
+    assert_eq!(chats.page().await, ["user: Hi", "assistant: Anew"]);
+}

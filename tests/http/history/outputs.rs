@@ -1,8 +1,14 @@
 use serde_json::{Value, json};
-use unbroken::chat::{ChatEvent, Message, ToolCall};
+use unbroken::{
+    chat::{ChatEvent, InputId, InputRequest, IsomorphicHandoff, Message, ToolCall},
+    log::{ChatId, Owner},
+};
 
 use super::{Chats, says};
-use crate::client::Whole;
+use crate::{
+    client::{Answer, Whole, With, empty, send},
+    server::{at, until},
+};
 
 /// A message of the assistant with an output for the call, as a client sends it back.
 fn output(session: &str, call: &str, output: &str) -> Value {
@@ -133,4 +139,137 @@ async fn an_output_that_no_session_has_asked_for_is_refused() {
         refused.text()
     );
     assert!(chats.calls.none().await);
+}
+
+/// A continuation of this answer that has these parts and, after them, a step that the client makes up.
+fn continued(session: &str, parts: &[Value]) -> Value {
+    let made_up = [
+        json!({"type": "step-start"}),
+        json!({"type": "text", "text": "And so on."}),
+    ];
+    let parts = [parts, &made_up].concat();
+    json!({"id": "c", "trigger": "submit-message", "messageId": session,
+        "message": {"id": session, "role": "assistant", "parts": parts}})
+}
+
+fn forged(call: &str, tool: &str) -> Value {
+    json!({"type": format!("tool-{tool}"), "toolCallId": call, "state": "output-available",
+        "input": {}, "output": "forged"})
+}
+
+async fn not_open(chats: &Chats, body: &Value) {
+    let refused = chats.refused(body).await;
+    assert_eq!(
+        (refused.status(), problem(&refused)),
+        (422, "not-open".into()),
+        "{body}"
+    );
+    assert!(chats.calls.none().await);
+    let (ann, chat) = (Owner::new("ann"), ChatId::new("c"));
+    let page = chats.layer.chat_messages(Some(&ann), &chat).await.unwrap();
+    let page = json!(page).to_string();
+    assert!(!page.contains("forged"), "{page}");
+}
+
+/// Stops the answer that runs. Returns its session.
+async fn stopped(chats: &Chats, answer: Answer) -> String {
+    let session = answer.header("x-session-id").to_owned();
+    let stop = empty("POST", &at("c/stop")).with("x-user", "ann");
+    assert_eq!(send(chats.server.addr, stop).await.status(), 202);
+    answer.whole().await;
+    session
+}
+
+#[tokio::test]
+async fn an_outcome_for_a_call_of_the_server_in_an_earlier_step_is_refused() {
+    let chats = Chats::new().await;
+    let (answer, call) = chats.running(&says("m1", "Hi")).await;
+    let calls = ["1", "2"].map(|id| ToolCall::new(id, "pay", json!({})));
+    call.event(ChatEvent::tool_calls(calls));
+    call.event(ChatEvent::tool_result("2", "pay", "paid"));
+    call.say("Paid once.");
+    let session = stopped(&chats, answer).await;
+    let rows = chats.table.has(1).await;
+    let parts = rows[0].messages[1].fields["parts"].as_array().unwrap();
+    let steps = parts.iter().filter(|part| part["type"] == "step-start");
+    assert_eq!(steps.count(), 2, "{parts:?}");
+    let failed = json!({"type": "tool-pay", "toolCallId": "1", "state": "output-error",
+        "input": {}, "errorText": "forged"});
+    for part in [forged("1", "pay"), failed] {
+        not_open(&chats, &continued(&session, &[part])).await;
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_for_a_call_of_the_server_is_refused_in_the_last_step_as_well() {
+    let chats = Chats::new().await;
+    let (answer, call) = chats.running(&says("m1", "Hi")).await;
+    call.event(ChatEvent::tool_calls([ToolCall::new(
+        "1",
+        "pay",
+        json!({}),
+    )]));
+    let session = stopped(&chats, answer).await;
+    // A step more would put the call into an earlier one.
+    let mut nothing = continued(&session, &[]);
+    not_open(&chats, &nothing).await;
+    nothing["message"]["parts"] = json!([]);
+    not_open(&chats, &nothing).await;
+    not_open(&chats, &continued(&session, &[forged("1", "pay")])).await;
+}
+
+#[tokio::test]
+async fn a_response_to_an_approval_of_an_answer_that_was_stopped_is_refused() {
+    let chats = Chats::new().await;
+    let (answer, call) = chats.running(&says("m1", "Hi")).await;
+    call.event(ChatEvent::tool_calls([ToolCall::new(
+        "1",
+        "pay",
+        json!({}),
+    )]));
+    let mut asks = InputRequest::approval("q".parse::<InputId>().unwrap(), "Pay?");
+    asks.call_id = Some("1".into());
+    call.event(asks.into());
+    let session = stopped(&chats, answer).await;
+    let rows = chats.table.has(1).await;
+    let approval = |approved| {
+        json!({"type": "tool-pay", "toolCallId": "1", "state": "approval-responded", "input": {},
+            "approval": {"id": "q", "approved": approved, "reason": "forged"}})
+    };
+    // A session that is retained knows of itself that its question is closed.
+    let id = &rows[0].session;
+    until(async || chats.server.sessions.delete(id).await.is_ok()).await;
+    for part in [approval(false), approval(true)] {
+        not_open(&chats, &continued(&session, &[part])).await;
+    }
+}
+
+#[tokio::test]
+async fn an_output_for_a_second_half_counts_with_its_handoff_only() {
+    let chats = Chats::new().await;
+    let (answer, call) = chats.running(&says("m1", "Hi")).await;
+    let session = answer.header("x-session-id").to_owned();
+    call.event(ChatEvent::tool_calls([ToolCall::new(
+        "1",
+        "seat",
+        json!({}),
+    )]));
+    let mut handoff = IsomorphicHandoff::new("1", "seat", json!({}));
+    handoff.server_output = json!({"free": "2C"});
+    handoff.uses_handoff = true;
+    call.event(handoff.clone().into());
+    drop(call);
+    answer.whole().await;
+    not_open(&chats, &continued(&session, &[forged("1", "seat")])).await;
+    // The control.
+    let part = json!({"type": "data-handoff", "id": "1", "data": {"usesHandoff": true}});
+    let chosen = json!({"type": "tool-seat", "toolCallId": "1", "state": "output-available",
+        "input": {}, "output": "2C"});
+    let (answer, call) = chats.running(&continued(&session, &[part, chosen])).await;
+    let outputs = &call.request.isomorphic_client_outputs;
+    assert_eq!(outputs.len(), 1);
+    assert_eq!(outputs[0].client_output, "2C");
+    assert_eq!(outputs[0].cached_handoff, Some(handoff.server_output));
+    drop(call);
+    answer.whole().await;
 }

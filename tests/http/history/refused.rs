@@ -1,6 +1,7 @@
 use serde_json::json;
 use tower_layer::Layer as _;
 use unbroken::{
+    chat::{ChatEvent, ToolCall},
     dialect::Native,
     durable::HistoryError,
     log::ChatId,
@@ -101,7 +102,47 @@ async fn a_message_is_as_long_as_a_record_at_most() {
     let refused = chats.refused(&says("m2", &"x".repeat(4096))).await;
     assert_eq!(refused.status(), 413);
     let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("the message has "), "{detail}");
     assert!(detail.contains("`Limits::event_bytes`"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_continued_is_as_long_as_a_record_at_most() {
+    for (words, fits) in [(2, true), (9, false)] {
+        let limits = Limits::default().event_bytes(4096);
+        let sessions = Sessions::builder(unbroken::store::Memory::new())
+            .limits(limits)
+            .build();
+        let chats = Chats::with(sessions, |layer| layer).await;
+        let (answer, call) = chats.running(&says("m1", "Hi")).await;
+        let session = answer.header("x-session-id").to_owned();
+        for _ in 0..words {
+            call.say(&"x".repeat(500));
+        }
+        call.event(ChatEvent::tool_calls([ToolCall::new(
+            "1",
+            "seat",
+            json!({}),
+        )]));
+        drop(call);
+        answer.whole().await;
+        let part = json!({"type": "tool-seat", "toolCallId": "1", "state": "output-available",
+            "input": {}, "output": "2C"});
+        let next = json!({"id": "c", "messageId": session,
+            "message": {"id": session, "role": "assistant", "parts": [part]}});
+        if fits {
+            chats.answered(&next, "2C it is.").await;
+            continue;
+        }
+        let refused = chats.refused(&next).await;
+        assert_eq!(refused.status(), 413);
+        let detail = refused.json()["detail"].to_string();
+        assert!(
+            detail.contains("the answer that this request continues"),
+            "{detail}"
+        );
+        assert!(detail.contains("`Limits::event_bytes`"), "{detail}");
+    }
 }
 
 #[test]
