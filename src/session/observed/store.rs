@@ -25,18 +25,17 @@ impl<S: Store> ObservedStore<S> {
         Self { store, watch }
     }
 
-    fn pending(&self, call: &'static str, waits: Duration) -> WatchedCall<'_> {
-        WatchedCall::new(&self.watch, call, waits)
+    fn pending(&self, call: &'static str) -> WatchedCall<'_> {
+        WatchedCall::new(&self.watch, call)
     }
 
     fn observe<'a, T: Send + 'a>(
         &'a self,
         call: &'static str,
-        waits: Duration,
         answer: BoxFuture<'a, Result<T, StoreError>>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         Box::pin(async move {
-            let pending = self.pending(call, waits);
+            let pending = self.pending(call);
             let answer = answer.await;
             pending.answered(&answer);
             answer
@@ -58,7 +57,7 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
-        self.observe("create", Duration::ZERO, self.store.create(id, new))
+        self.observe("create", self.store.create(id, new))
     }
 
     fn claim<'a>(
@@ -68,11 +67,7 @@ impl<S: Store> Store for ObservedStore<S> {
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        self.observe(
-            "claim",
-            Duration::ZERO,
-            self.store.claim(id, seen, token, lease),
-        )
+        self.observe("claim", self.store.claim(id, seen, token, lease))
     }
 
     fn renew<'a>(
@@ -81,7 +76,7 @@ impl<S: Store> Store for ObservedStore<S> {
         lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         Box::pin(async move {
-            let pending = self.pending("renew", Duration::ZERO);
+            let pending = self.pending("renew");
             let answers = self.store.renew(owned, lease).await;
             // One that has no answer tells of all.
             let failed = answers
@@ -101,11 +96,7 @@ impl<S: Store> Store for ObservedStore<S> {
         chunk: Chunk,
         after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        self.observe(
-            "append",
-            Duration::ZERO,
-            self.store.append(id, chunk, after),
-        )
+        self.observe("append", self.store.append(id, chunk, after))
     }
 
     fn append_now(
@@ -125,11 +116,7 @@ impl<S: Store> Store for ObservedStore<S> {
         after: Position,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
-        self.observe(
-            "read",
-            Duration::ZERO,
-            self.store.read(id, after, max_bytes),
-        )
+        self.observe("read", self.store.read(id, after, max_bytes))
     }
 
     fn changed<'a>(
@@ -138,7 +125,13 @@ impl<S: Store> Store for ObservedStore<S> {
         seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        self.observe("changed", within, self.store.changed(id, seen, within))
+        let answer = self.store.changed(id, seen, within);
+        if within.is_zero() {
+            self.observe("changed", answer)
+        } else {
+            // Each running session has such a wait. What it fails of, other calls fail of.
+            answer
+        }
     }
 
     fn abort<'a>(
@@ -146,7 +139,7 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         abort: AbortRequest,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        self.observe("abort", Duration::ZERO, self.store.abort(id, abort))
+        self.observe("abort", self.store.abort(id, abort))
     }
 
     fn answer<'a>(
@@ -154,7 +147,7 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         answer: StoredAnswer,
     ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
-        self.observe("answer", Duration::ZERO, self.store.answer(id, answer))
+        self.observe("answer", self.store.answer(id, answer))
     }
 
     fn answers<'a>(
@@ -162,7 +155,7 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         after: usize,
     ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
-        self.observe("answers", Duration::ZERO, self.store.answers(id, after))
+        self.observe("answers", self.store.answers(id, after))
     }
 
     fn hold<'a>(
@@ -171,7 +164,7 @@ impl<S: Store> Store for ObservedStore<S> {
         by: Holder,
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.observe("hold", Duration::ZERO, self.store.hold(id, by, keep))
+        self.observe("hold", self.store.hold(id, by, keep))
     }
 
     fn delete<'a>(
@@ -179,7 +172,7 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.observe("delete", Duration::ZERO, self.store.delete(id, how))
+        self.observe("delete", self.store.delete(id, how))
     }
 
     fn of_chat<'a>(
@@ -188,19 +181,15 @@ impl<S: Store> Store for ObservedStore<S> {
         chat: &'a ChatId,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
-        self.observe(
-            "of_chat",
-            Duration::ZERO,
-            self.store.of_chat(owner, chat, limit),
-        )
+        self.observe("of_chat", self.store.of_chat(owner, chat, limit))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        self.observe("list", Duration::ZERO, self.store.list(filter))
+        self.observe("list", self.store.list(filter))
     }
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        self.observe("orphans", Duration::ZERO, self.store.orphans(limit))
+        self.observe("orphans", self.store.orphans(limit))
     }
 
     fn endings<'a>(
@@ -209,11 +198,7 @@ impl<S: Store> Store for ObservedStore<S> {
         limit: usize,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Vec<PendingEnding>, StoreError>> {
-        self.observe(
-            "endings",
-            Duration::ZERO,
-            self.store.endings(service, limit, lease),
-        )
+        self.observe("endings", self.store.endings(service, limit, lease))
     }
 
     fn postpone_ending<'a>(
@@ -224,7 +209,6 @@ impl<S: Store> Store for ObservedStore<S> {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.observe(
             "postpone_ending",
-            Duration::ZERO,
             self.store.postpone_ending(id, delivery, by),
         )
     }
@@ -234,14 +218,10 @@ impl<S: Store> Store for ObservedStore<S> {
         id: &'a SessionId,
         sealed_by: Epoch,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.observe(
-            "delivered",
-            Duration::ZERO,
-            self.store.delivered(id, sealed_by),
-        )
+        self.observe("delivered", self.store.delivered(id, sealed_by))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.observe("sweep", Duration::ZERO, self.store.sweep(limit))
+        self.observe("sweep", self.store.sweep(limit))
     }
 }

@@ -15,18 +15,15 @@ pub(super) struct WatchedCall<'a> {
     watch: &'a StoreFailures,
     call: &'static str,
     began: Instant,
-    /// The time for which the store may wait by its contract.
-    waits: Duration,
     is_answered: bool,
 }
 
 impl<'a> WatchedCall<'a> {
-    pub(super) fn new(watch: &'a StoreFailures, call: &'static str, waits: Duration) -> Self {
+    pub(super) fn new(watch: &'a StoreFailures, call: &'static str) -> Self {
         Self {
             watch,
             call,
             began: Instant::now(),
-            waits,
             is_answered: false,
         }
     }
@@ -39,7 +36,7 @@ impl<'a> WatchedCall<'a> {
 
 impl Drop for WatchedCall<'_> {
     fn drop(&mut self) {
-        let silent = self.began.elapsed().saturating_sub(self.waits);
+        let silent = self.began.elapsed();
         if !self.is_answered && silent >= SILENCE {
             self.watch.unanswered(self.call, silent);
         }
