@@ -117,6 +117,14 @@
     doc = "| `durable-streams` | `dialect::DurableStreams` | the read side of Durable Streams, as a dialect |"
 )]
 #![cfg_attr(
+    feature = "metrics",
+    doc = "| `metrics` | [`metrics`] | what a server does, as metrics |"
+)]
+#![cfg_attr(
+    not(feature = "metrics"),
+    doc = "| `metrics` | `metrics` | what a server does, as metrics |"
+)]
+#![cfg_attr(
     feature = "ollama",
     doc = "| `ollama` | [`provider::Ollama`] | Ollama's own protocol |"
 )]
@@ -194,6 +202,11 @@ pub mod durable;
 mod exchange;
 pub mod headers;
 pub mod log;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 pub mod provider;
 pub mod record;
 pub mod session;

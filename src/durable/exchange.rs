@@ -48,6 +48,7 @@ impl<S: Provider> Exchange<S> {
         let response = match self.respond(&mut head, &mut body).await {
             Ok(response) => response,
             Err(refusal) => {
+                crate::metrics::REFUSALS.count(1, &[("type", refusal.problem.urn())]);
                 tracing::debug!(problem = refusal.problem.urn(), "a request is refused");
                 config.dialect.refuse(&refusal).map(SessionBody::document)
             }

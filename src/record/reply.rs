@@ -155,6 +155,7 @@ impl RecordReply {
 
     /// Responds with a refusal.
     pub(super) fn refused<R>(refusal: &Refusal) -> Response<RecordBody<R>> {
+        crate::metrics::REFUSALS.count(1, &[("type", refusal.problem.urn())]);
         refuse(refusal).map(RecordBody::document)
     }
 

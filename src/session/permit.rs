@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{Busy, places::PlaceId, registry::Registry};
-use crate::log::Owner;
+use crate::{log::Owner, metrics};
 
 /// The right to start one session. It counts as a running session until it is dropped, and is given
 /// back when the start fails or attaches.
@@ -23,9 +23,11 @@ impl Permit {
         if shared.is_closing() {
             return Err(Busy::ShuttingDown);
         }
+        let place = shared.places.start(owner)?;
+        metrics::SESSIONS_RUNNING.up();
         Ok(Self {
             shared: shared.clone(),
-            place: shared.places.start(owner)?,
+            place,
             waiting: false,
         })
     }
@@ -34,6 +36,13 @@ impl Permit {
     /// another one, or itself, give up its place.
     pub(super) fn set_waiting(&mut self, waiting: bool) {
         if waiting != self.waiting {
+            let (from, to) = if waiting {
+                (metrics::SESSIONS_RUNNING, metrics::SESSIONS_WAITING)
+            } else {
+                (metrics::SESSIONS_WAITING, metrics::SESSIONS_RUNNING)
+            };
+            from.down();
+            to.up();
             self.waiting = waiting;
             self.shared.places.set_waiting(self.place, waiting);
         }
@@ -51,6 +60,11 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.waiting {
+            metrics::SESSIONS_WAITING.down();
+        } else {
+            metrics::SESSIONS_RUNNING.down();
+        }
         self.shared.places.free(self.place);
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     BoxFuture,
     log::{Chunk, Lsn, Position, SessionId, Status},
+    metrics,
     store::StoreError,
 };
 
@@ -51,6 +52,7 @@ impl Reader {
             let page = within(shared.options.outage_timeout, read).await?;
             (tail, status) = (page.state.tail, page.state.status);
         }
+        metrics::READERS_OPEN.up();
         Ok(Self {
             slot: client.entry.log.open_slot(),
             client,
@@ -191,6 +193,7 @@ impl Reader {
                 lsn: self.at.lsn.next(),
             });
         }
+        metrics::EVENTS_READ.count(chunk.len(), &[]);
         self.at = Position::tagged(chunk.last(), chunk.epoch().tag());
         Poll::Ready(Some(Ok(batch)))
     }
@@ -253,6 +256,7 @@ async fn fetch(
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        metrics::READERS_OPEN.down();
         self.client.shared.pages.release(&mut self.page);
         self.client.entry.log.close_slot(self.slot);
     }

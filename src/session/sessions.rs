@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     log::{ChatId, Owner, ServiceName, SessionId, Status},
+    metrics,
     store::{
         AbortRequest, AnswerOutcome, DeleteMode, SessionMeta, SessionState, StoreError, StoreExt,
         StoredAnswer,
@@ -243,6 +244,11 @@ impl Sessions {
         if !created && found.is_none_or(|it| !is_same_request(it, &meta)) {
             return Err(StartError::InUse);
         }
+        if created {
+            metrics::SESSIONS_STARTED.count(1, &[("service", meta.service.as_str())]);
+        } else {
+            metrics::SESSIONS_ATTACHED.count(1, &[]);
+        }
         Ok(Started {
             session: Session::new(client),
             created,
@@ -275,6 +281,7 @@ impl Sessions {
         self.ensure_sweeper();
         if let Some(client) = self.shared.enter(id) {
             let state = self.verify_exists(&client).await?;
+            metrics::SESSIONS_ATTACHED.count(1, &[]);
             return Ok((Session::new(client), state));
         }
         let state = self.shared.store.state(id).await?;
@@ -292,6 +299,7 @@ impl Sessions {
         } else {
             self.verify_exists(&client).await?;
         }
+        metrics::SESSIONS_ATTACHED.count(1, &[]);
         Ok((Session::new(client), Some(seen)))
     }
 

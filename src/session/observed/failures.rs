@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::causes::{Chain, RecentCauses};
-use crate::store::StoreError;
+use crate::{metrics, store::StoreError};
 
 /// The record of a store's failures: traces each cause at most once a second, and the end of an outage.
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ impl StoreFailures {
     }
 
     fn failed(&self, call: &'static str, error: &dyn Error) {
+        metrics::STORE_CALL_FAILURES.count(1, &[("call", call)]);
         let mut outage = self.lock();
         outage.since.get_or_insert_with(Instant::now);
         outage.failed += 1;

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{StoreFailures, watched_call::WatchedCall};
 use crate::{
     BoxFuture,
     log::{ChatId, Chunk, Epoch, Owner, Position, ServiceName, SessionId},
+    metrics,
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, PendingEnding,
@@ -105,7 +108,9 @@ impl<S: Store> Store for ObservedStore<S> {
         chunk: &Chunk,
         after: AfterAppend,
     ) -> Option<Result<Appended, StoreError>> {
+        let began = Instant::now();
         let answer = self.store.append_now(id, chunk, after)?;
+        metrics::STORE_CALL_DURATION.time(began, &[("call", "append")]);
         self.watch.answered("append", answer.as_ref().err());
         Some(answer)
     }

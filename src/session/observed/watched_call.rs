@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::StoreFailures;
-use crate::store::StoreError;
+use crate::{metrics, store::StoreError};
 
 /// The time without an answer after which a call that is given up counts as failed. Sooner, its caller had another
 /// reason, such as a client that went away.
@@ -30,6 +30,7 @@ impl<'a> WatchedCall<'a> {
 
     pub(super) fn answered<T>(mut self, answer: &Result<T, StoreError>) {
         self.is_answered = true;
+        metrics::STORE_CALL_DURATION.time(self.began, &[("call", self.call)]);
         self.watch.answered(self.call, answer.as_ref().err());
     }
 }

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     log::{Ending, Epoch, Status},
+    metrics,
     session::{Inbox, Mark, Permit, ReadError, Source, entry::SessionEntry, registry::Registry},
     store::{AfterAppend, Appended, StoreError},
 };
@@ -436,6 +437,11 @@ impl Writer {
             self.entry.extend_lease(self.buffer.epoch(), until);
         }
         let (chunk, then) = self.buffer.acknowledged()?;
+        if let Some(meta) = self.entry.meta() {
+            let service = [("service", meta.service.as_str())];
+            metrics::EVENTS_WRITTEN.count(chunk.len(), &service);
+            metrics::BYTES_WRITTEN.count(chunk.bytes(), &service);
+        }
         let status = match then {
             AfterAppend::Streaming => Status::Streaming,
             AfterAppend::Waiting => Status::Waiting,
