@@ -20,40 +20,58 @@ pub(crate) struct ServerFrame {
 pub(crate) struct Frames {
     liveness: Liveness,
     // `None` if frames are only signs of life.
-    queue: Option<Arc<Mutex<VecDeque<ServerFrame>>>>,
+    heard: Option<Arc<Mutex<HeardFrames>>>,
+}
+
+#[derive(Debug, Default)]
+struct HeardFrames {
+    queue: VecDeque<ServerFrame>,
+    has_data: bool,
+    // True after something without data: a comment, or a line of another form than a stream has.
+    has_other: bool,
 }
 
 impl Frames {
     pub(crate) fn new(liveness: Liveness, keeps: bool) -> Self {
         Self {
             liveness,
-            queue: keeps.then(Arc::default),
+            heard: keeps.then(Arc::default),
         }
     }
 
     /// Takes the frames, in order.
     pub(crate) fn take(&self) -> VecDeque<ServerFrame> {
-        match &self.queue {
-            Some(queue) => {
-                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut *queue)
-            }
-            None => VecDeque::new(),
-        }
+        self.with(|heard| std::mem::take(&mut heard.queue))
+            .unwrap_or_default()
+    }
+
+    /// Returns true if something came and none of it was the data of an event.
+    pub(crate) fn are_no_stream(&self) -> bool {
+        self.with(|heard| heard.has_other && !heard.has_data)
+            .unwrap_or_default()
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut HeardFrames) -> T) -> Option<T> {
+        let heard = self.heard.as_ref()?;
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(read(&mut heard))
     }
 }
 
 impl ChatFrameSink for Frames {
     fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
         self.liveness.heard();
-        if let Some(queue) = &self.queue
-            && !frame.data.is_empty()
-        {
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.push_back(ServerFrame {
+        let is_error = frame.event == Some("error");
+        self.with(|heard| {
+            if frame.data.is_empty() && !is_error {
+                heard.has_other = true;
+                return;
+            }
+            heard.has_data = true;
+            heard.queue.push_back(ServerFrame {
                 name: frame.event.map(str::to_owned),
                 data: frame.data.to_owned(),
             });
-        }
+        });
     }
 }

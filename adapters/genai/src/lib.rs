@@ -46,6 +46,7 @@ mod decode;
 mod failure;
 mod frames;
 mod future;
+mod nesting;
 mod prefill;
 mod provider;
 mod request;

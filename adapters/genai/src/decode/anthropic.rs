@@ -3,7 +3,11 @@ use std::{collections::VecDeque, mem};
 use serde_json::{Map, Value, json};
 use unbroken::chat::{ChatEvent, Citation, FinishReason, ProviderError, Usage};
 
-use super::{count, finish_reason, json, state_event, text};
+use super::{
+    finish_reason,
+    json::{FrameReader, count, text},
+    state_event,
+};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
 pub(crate) const PROVIDER: &str = "anthropic";
@@ -13,6 +17,7 @@ pub(crate) const PROVIDER: &str = "anthropic";
 pub(crate) struct MessagesDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
+    reader: FrameReader,
     block: Block,
     has_open_call: bool,
     cited: usize,
@@ -42,6 +47,7 @@ impl MessagesDecoder {
         Self {
             turn,
             done: false,
+            reader: FrameReader::default(),
             block: Block::None,
             has_open_call: false,
             cited: 0,
@@ -61,7 +67,7 @@ impl MessagesDecoder {
         if name == "error" {
             return Err(failure::reported(&frame.data));
         }
-        let mut data = json(frame)?;
+        let mut data = self.reader.read(&frame.data)?;
         match text(&data, "/type").unwrap_or(name) {
             "message_start" => {
                 self.turn.model = text(&data, "/message/model").map(str::to_owned);
@@ -126,7 +132,9 @@ impl MessagesDecoder {
                 self.block = Block::Thinking { signature };
             }
             "redacted_thinking" => {
-                let kept = json!({"type": "redacted_thinking", "data": word("data")});
+                let data = word("data");
+                self.turn.hold(data.len())?;
+                let kept = json!({"type": "redacted_thinking", "data": data});
                 out.push_back(state_event(PROVIDER, json!({"block": kept})));
                 self.block = Block::None;
             }

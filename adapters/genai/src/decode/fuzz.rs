@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use genai::chat::{ChatStreamEvent, StreamEnd};
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, Message, ProviderError};
 
@@ -137,14 +136,10 @@ fn run(
     max: usize,
 ) -> (VecDeque<ChatEvent>, Result<(), ProviderError>) {
     let none: [Message; 0] = [];
-    let mut decoder = Decoder::new(wire, "openai", TurnSoFar::new(&none, max));
+    let mut decoder = Decoder::new(wire, "openai", TurnSoFar::new(&none, max), None);
     let mut out = VecDeque::new();
     for frame in frames {
-        let mut read = decoder.frame(frame, &mut out);
-        if wire == WireFormat::Chat && frame.data == "[DONE]" && read.is_ok() {
-            let end = ChatStreamEvent::End(StreamEnd::default());
-            read = decoder.event(end, &mut out);
-        }
+        let read = decoder.frame(frame, &mut out);
         if read.is_err() {
             return (out, read);
         }

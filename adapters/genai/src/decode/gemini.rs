@@ -3,7 +3,11 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, FinishReason, Media, ProviderError, ProviderState, Usage};
 
-use super::{count, finish_reason, json, state_event, text};
+use super::{
+    finish_reason,
+    json::{FrameReader, count, text},
+    state_event,
+};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
 pub(crate) const PROVIDER: &str = "gemini";
@@ -13,11 +17,16 @@ pub(crate) const PROVIDER: &str = "gemini";
 pub(crate) struct GeminiDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
+    reader: FrameReader,
 }
 
 impl GeminiDecoder {
     pub(super) fn new(turn: TurnSoFar) -> Self {
-        Self { turn, done: false }
+        Self {
+            turn,
+            done: false,
+            reader: FrameReader::default(),
+        }
     }
 
     pub(super) fn frame(
@@ -25,7 +34,7 @@ impl GeminiDecoder {
         frame: &ServerFrame,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        let mut data = json(frame)?;
+        let mut data = self.reader.read(&frame.data)?;
         if data.get("error").is_some_and(|error| !error.is_null()) {
             return Err(failure::reported(&frame.data));
         }
@@ -81,6 +90,7 @@ impl GeminiDecoder {
             let state = signature.map(|it| ProviderState::new(PROVIDER, signed(&it)));
             return self.turn.whole_call(id, tool, arguments, state);
         }
+        self.turn.hold(signature.as_ref().map_or(0, String::len))?;
         if let Some(said) = text(&part, "/text") {
             let thought = part.get("thought").and_then(Value::as_bool) == Some(true);
             let event = match thought {

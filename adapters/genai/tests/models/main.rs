@@ -7,13 +7,17 @@
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
 mod claude;
+mod cuts;
 mod durable;
 mod errors;
 mod gemini;
+mod limits;
 mod openai;
 mod requests;
+mod responses;
 mod sampling;
 mod seam;
+mod shapes;
 mod stub;
 mod tools;
 mod usage;
