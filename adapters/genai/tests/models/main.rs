@@ -6,11 +6,13 @@
 )]
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
+mod chat_completions;
 mod claude;
 mod cuts;
 mod durable;
 mod errors;
 mod gemini;
+mod kinds;
 mod limits;
 mod openai;
 mod requests;
