@@ -94,6 +94,13 @@ impl TurnSoFar {
         Err(ProviderError::new(message).with_code(ErrorCode::Limit))
     }
 
+    /// Sets why the model stopped. A turn that isn't whole doesn't become so.
+    pub(crate) fn stop(&mut self, reason: FinishReason) {
+        if self.finish.as_ref().is_none_or(FinishReason::is_whole) {
+            self.finish = Some(reason);
+        }
+    }
+
     fn allow_call(&self) -> Result<(), ProviderError> {
         if self.calls.len() < MAX_CALLS {
             return Ok(());

@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 use unbroken::chat::{ChatEvent, Citation, FinishReason, ProviderError, Usage};
 
 use super::{
-    finish_reason,
+    dropped_kinds::DroppedKinds,
+    finish_reason, is_failure,
     json::{FrameReader, count, text},
-    state_event,
+    reported, state_event,
 };
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
@@ -18,6 +19,7 @@ pub(crate) struct MessagesDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
     reader: FrameReader,
+    odd: DroppedKinds,
     block: Block,
     has_open_call: bool,
     cited: usize,
@@ -48,6 +50,7 @@ impl MessagesDecoder {
             turn,
             done: false,
             reader: FrameReader::default(),
+            odd: DroppedKinds::default(),
             block: Block::None,
             has_open_call: false,
             cited: 0,
@@ -61,7 +64,7 @@ impl MessagesDecoder {
     ) -> Result<(), ProviderError> {
         // Anthropic's SDKs go by the name of the event.
         let name = frame.name.as_deref().unwrap_or_default();
-        if name == "ping" {
+        if name == "ping" || (name != "error" && reported::is_ping(&frame.data)) {
             return Ok(());
         }
         if name == "error" {
@@ -78,7 +81,10 @@ impl MessagesDecoder {
             "content_block_stop" => self.stop(out)?,
             "message_delta" => {
                 if let Some(word) = text(&data, "/delta/stop_reason") {
-                    self.turn.finish = Some(finish_reason(word));
+                    if is_failure(word) {
+                        return Err(failure::reported("null"));
+                    }
+                    self.turn.stop(finish_reason(word));
                 }
                 self.usage(data.get("usage"));
             }
@@ -95,7 +101,14 @@ impl MessagesDecoder {
                 self.done = true;
             }
             "error" => return Err(failure::reported(&frame.data)),
-            other => tracing::debug!(name = other, "an event of Claude isn't known"),
+            other => {
+                // Proxies report errors in forms of their own.
+                if let Some(error) = reported::reported(&data, false) {
+                    return Err(error);
+                }
+                let kind = failure::plain_name(other);
+                self.odd.note(kind.unwrap_or("an event"));
+            }
         }
         Ok(())
     }

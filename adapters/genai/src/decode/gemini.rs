@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, FinishReason, Media, ProviderError, ProviderState, Usage};
 
 use super::{
-    finish_reason,
+    finish_reason, is_failure,
     json::{FrameReader, count, text},
-    state_event,
+    reported, state_event,
 };
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
@@ -34,9 +34,20 @@ impl GeminiDecoder {
         frame: &ServerFrame,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        let mut data = self.reader.read(&frame.data)?;
-        if data.get("error").is_some_and(|error| !error.is_null()) {
+        let is_error = frame.name.as_deref() == Some("error");
+        if reported::is_ping(&frame.data) && !is_error {
+            return Ok(());
+        }
+        if is_error {
             return Err(failure::reported(&frame.data));
+        }
+        let mut data = self.reader.read(&frame.data)?;
+        let has_candidate = data.pointer("/candidates/0").is_some();
+        if let Some(error) = reported::reported(&data, has_candidate) {
+            return Err(error);
+        }
+        if !data.is_object() && !data.is_null() {
+            return Err(failure::unreadable("a frame that is no object"));
         }
         if let Some(model) = text(&data, "/modelVersion") {
             self.turn.model = Some(model.to_owned());
@@ -61,8 +72,9 @@ impl GeminiDecoder {
         }
         match text(candidate, "/finishReason") {
             None | Some("FINISH_REASON_UNSPECIFIED" | "") => {}
+            Some(word) if is_failure(word) => return Err(failure::reported("null")),
             Some(word) => {
-                self.turn.finish = Some(reason(word));
+                self.turn.stop(reason(word));
                 // genai reads no further.
                 self.done = true;
             }

@@ -258,3 +258,38 @@ async fn something_else_than_a_stream_is_named_as_that() {
         fails(model, reply, "cut off", true).await;
     }
 }
+
+#[tokio::test]
+async fn errors_of_proxies_and_pings_are_told_apart() {
+    for model in MODELS {
+        for (frame, message, recoverable) in [
+            (
+                r#"{"error":{"code":"invalid_api_key","message":"SAID"}}"#,
+                "credentials",
+                false,
+            ),
+            (r#"{"error":"SAID"}"#, "reported an error", true),
+            (r#"{"detail":"SAID"}"#, "reported an error", true),
+            (r#"{"status":401,"message":"SAID"}"#, "credentials", false),
+            (
+                r#"[{"error":{"code":401,"message":"SAID"}}]"#,
+                "credentials",
+                false,
+            ),
+            ("SAID", "can't be understood", true),
+        ] {
+            let reply = Reply::Stream(format!("{}data: {frame}\n\n", begun(model)));
+            fails(model, reply, message, recoverable).await;
+        }
+        let reply = Reply::Stream(format!("{}event: error\n\n", begun(model)));
+        fails(model, reply, "reported an error", true).await;
+        let pings = ": ping\n\ndata: ping\n\ndata:\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\ndata: null\n\n";
+        let reply = Reply::Stream(pings.to_owned() + &begun(model) + pings);
+        fails(model, reply, "cut off", true).await;
+    }
+    // A reason that says that the server failed.
+    let failed = claude::message([claude::text(0, &["Hel"])], "internal_error");
+    fails(CLAUDE, Reply::Stream(failed), "reported an error", true).await;
+    let failed = frames(&[gemini::last(json!([{"text": "Hel"}]), "INTERNAL_ERROR")]);
+    fails(GEMINI, Reply::Stream(failed), "reported an error", true).await;
+}

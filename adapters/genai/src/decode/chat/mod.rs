@@ -210,7 +210,7 @@ impl ChatDecoder {
             Some(word) if is_truthy(word) => {
                 // It says that the answer is over, but not why.
                 self.odd.note("finish_reason");
-                self.end_with(FinishReason::Unknown);
+                self.turn.stop(FinishReason::Unknown);
                 Ok(())
             }
             _ => Ok(()),
@@ -225,16 +225,8 @@ impl ChatDecoder {
         if is_failure(word) {
             return Err(failure::reported("null"));
         }
-        self.end_with(finish_reason(word));
+        self.turn.stop(finish_reason(word));
         Ok(())
-    }
-
-    // A turn that isn't whole doesn't become so.
-    fn end_with(&mut self, reason: FinishReason) {
-        let so_far = self.turn.finish.as_ref();
-        if so_far.is_none_or(FinishReason::is_whole) {
-            self.turn.finish = Some(reason);
-        }
     }
 
     fn delta(&mut self, delta: &Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
