@@ -51,8 +51,8 @@ async fn a_piece_goes_on_with_the_call_that_it_belongs_to() {
         piece(json!(0.0), Value::Null, Value::Null, json!("1}")),
     ] {
         let chunks = [
-            calls(&[begin.clone()]),
-            calls(&[rest.clone()]),
+            calls(std::slice::from_ref(&begin)),
+            calls(std::slice::from_ref(&rest)),
             choice(json!({}), json!("stop")),
         ];
         let (events, error) = said(&chunks).await;

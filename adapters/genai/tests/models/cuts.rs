@@ -8,7 +8,7 @@ use std::sync::{
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
 use unbroken::{
-    chat::ChatRequest,
+    chat::{ChatRequest, ProviderError},
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
 
@@ -76,7 +76,7 @@ async fn cut_everywhere(model: &str, whole: &str, last: &str, end: usize) {
                     shown()
                 );
                 assert!(
-                    error.as_ref().is_some_and(|it| it.is_recoverable()),
+                    error.as_ref().is_some_and(ProviderError::is_recoverable),
                     "{}",
                     shown()
                 );

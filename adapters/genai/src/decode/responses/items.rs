@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// The kind of a text in an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TextKind {
+pub(super) enum ItemText {
     /// Of a message, refusals included.
     Text,
     /// Of reasoning, in short.
@@ -40,7 +40,7 @@ pub(super) struct ItemsSoFar {
 struct ItemSoFar {
     id: Option<String>,
     is_done: bool,
-    texts: BTreeMap<TextKind, PartSoFar>,
+    texts: BTreeMap<ItemText, PartSoFar>,
 }
 
 impl ItemsSoFar {
@@ -107,12 +107,12 @@ impl ItemsSoFar {
     }
 
     /// Returns the last text of a kind in an item.
-    pub(super) fn part(&mut self, key: u64, kind: TextKind) -> Option<&mut PartSoFar> {
+    pub(super) fn part(&mut self, key: u64, kind: ItemText) -> Option<&mut PartSoFar> {
         self.items.get_mut(&key)?.texts.get_mut(&kind)
     }
 
     /// Sets the last text of a kind in an item.
-    pub(super) fn begin_part(&mut self, key: u64, kind: TextKind, part: PartSoFar) {
+    pub(super) fn begin_part(&mut self, key: u64, kind: ItemText, part: PartSoFar) {
         let item = self.items.entry(key).or_default();
         item.texts.insert(kind, part);
     }

@@ -9,7 +9,7 @@ use unbroken::{
     log::ErrorCode,
 };
 
-use self::items::{ItemsSoFar, PartSoFar, TextKind};
+use self::items::{ItemText, ItemsSoFar, PartSoFar};
 use super::{
     dropped_kinds::DroppedKinds,
     finish_reason, is_failure,
@@ -109,13 +109,11 @@ impl ResponsesDecoder {
         if !data.is_object() {
             return Err(failure::unreadable("a frame that is no object"));
         }
-        match of_response {
-            Some(class) => self.event(class, &data, out),
-            None => {
-                self.odd.note("an event of another protocol");
-                Ok(())
-            }
+        if let Some(class) = of_response {
+            return self.event(class, &data, out);
         }
+        self.odd.note("an event of another protocol");
+        Ok(())
     }
 
     fn event(
@@ -124,7 +122,7 @@ impl ResponsesDecoder {
         data: &Value,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        use TextKind::{Reasoning, Summary, Text};
+        use ItemText::{Reasoning, Summary, Text};
 
         let index = count(data, "output_index").unwrap_or(0);
         let key = self.items.key(index, &name(data.get("item_id")));
@@ -299,7 +297,7 @@ impl ResponsesDecoder {
     /// Says a piece of a text.
     fn piece(
         &mut self,
-        at: (u64, TextKind, u64),
+        at: (u64, ItemText, u64),
         piece: Option<&Value>,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
@@ -318,7 +316,7 @@ impl ResponsesDecoder {
     /// Says what of a whole text wasn't said in pieces.
     fn rest(
         &mut self,
-        (key, kind, index): (u64, TextKind, u64),
+        (key, kind, index): (u64, ItemText, u64),
         whole: Option<&Value>,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
@@ -338,14 +336,14 @@ impl ResponsesDecoder {
 
     fn say(
         &mut self,
-        (key, kind, index): (u64, TextKind, u64),
+        (key, kind, index): (u64, ItemText, u64),
         said: &str,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         if said.is_empty() {
             return Ok(());
         }
-        let thinks = kind != TextKind::Text;
+        let thinks = kind != ItemText::Text;
         let base = self.chars;
         match self.items.part(key, kind) {
             Some(last) if last.index == index => last.bytes += said.len(),
@@ -381,7 +379,7 @@ impl ResponsesDecoder {
         annotation: &Value,
         out: &mut VecDeque<ChatEvent>,
     ) {
-        let base = match self.items.part(key, TextKind::Text) {
+        let base = match self.items.part(key, ItemText::Text) {
             Some(part) if part.index == index => {
                 part.cited += 1;
                 part.base

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::VecDeque};
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, ProviderError};
 
-use super::{ResponsesDecoder, items::TextKind};
+use super::{ResponsesDecoder, items::ItemText};
 use crate::{
     decode::{
         json::{is_truthy, member, name, text},
@@ -50,8 +50,8 @@ impl ResponsesDecoder {
         match text(item, "/type").unwrap_or_default() {
             "message" => self.content(key, item.get("content"), out),
             "reasoning" => {
-                self.texts((key, TextKind::Summary), item.get("summary"), out)?;
-                self.texts((key, TextKind::Reasoning), item.get("content"), out)?;
+                self.texts((key, ItemText::Summary), item.get("summary"), out)?;
+                self.texts((key, ItemText::Reasoning), item.get("content"), out)?;
                 if let Some(data) = text(item, "/encrypted_content").filter(|it| !it.is_empty()) {
                     self.turn.hold(data.len())?;
                     out.push_back(state_event(self.state_name, json!({"signature": data})));
@@ -141,11 +141,11 @@ impl ResponsesDecoder {
                 refuse_medium(text(part, "/type").unwrap_or_default())?;
                 self.odd.note("content");
             }
-            self.rest((key, TextKind::Text, index), said, out)?;
+            self.rest((key, ItemText::Text, index), said, out)?;
             let Some(Value::Array(annotations)) = part.get("annotations") else {
                 continue;
             };
-            let told = match self.items.part(key, TextKind::Text) {
+            let told = match self.items.part(key, ItemText::Text) {
                 Some(part) if part.index == index => part.cited,
                 Some(part) if part.index > index => u64::MAX,
                 _ => 0,
@@ -162,7 +162,7 @@ impl ResponsesDecoder {
     /// Takes the texts of whole reasoning.
     fn texts(
         &mut self,
-        (key, kind): (u64, TextKind),
+        (key, kind): (u64, ItemText),
         texts: Option<&Value>,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
