@@ -1,6 +1,6 @@
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use genai::chat::{ChatFrameSink, FrameCtx, RawFrameRef};
@@ -19,8 +19,7 @@ pub(crate) struct ServerFrame {
 #[derive(Clone)]
 pub(crate) struct Frames {
     liveness: Liveness,
-    // `None` if frames are only signs of life.
-    heard: Option<Arc<Mutex<HeardFrames>>>,
+    heard: Arc<Mutex<HeardFrames>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,46 +31,41 @@ struct HeardFrames {
 }
 
 impl Frames {
-    pub(crate) fn new(liveness: Liveness, keeps: bool) -> Self {
+    pub(crate) fn new(liveness: Liveness) -> Self {
         Self {
             liveness,
-            heard: keeps.then(Arc::default),
+            heard: Arc::default(),
         }
     }
 
     /// Takes the frames, in order.
     pub(crate) fn take(&self) -> VecDeque<ServerFrame> {
-        self.with(|heard| std::mem::take(&mut heard.queue))
-            .unwrap_or_default()
+        std::mem::take(&mut self.heard().queue)
     }
 
     /// Returns true if something came and none of it was the data of an event.
     pub(crate) fn are_no_stream(&self) -> bool {
-        self.with(|heard| heard.has_other && !heard.has_data)
-            .unwrap_or_default()
+        let heard = self.heard();
+        heard.has_other && !heard.has_data
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut HeardFrames) -> T) -> Option<T> {
-        let heard = self.heard.as_ref()?;
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(read(&mut heard))
+    fn heard(&self) -> MutexGuard<'_, HeardFrames> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ChatFrameSink for Frames {
     fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
         self.liveness.heard();
-        let is_error = frame.event == Some("error");
-        self.with(|heard| {
-            if frame.data.is_empty() && !is_error {
-                heard.has_other = true;
-                return;
-            }
-            heard.has_data = true;
-            heard.queue.push_back(ServerFrame {
-                name: frame.event.map(str::to_owned),
-                data: frame.data.to_owned(),
-            });
+        let mut heard = self.heard();
+        if frame.data.is_empty() && frame.event != Some("error") {
+            heard.has_other = true;
+            return;
+        }
+        heard.has_data = true;
+        heard.queue.push_back(ServerFrame {
+            name: frame.event.map(str::to_owned),
+            data: frame.data.to_owned(),
         });
     }
 }

@@ -58,7 +58,7 @@ async fn ask(provider: GenAi, mut chat: ChatRequest) -> Result<GenAiStream, Prov
     let sound = chat.options.provider_fields.get("audio");
     let sound_format = sound.and_then(|sound| sound.get("format")?.as_str());
     let decoder = Decoder::new(wire, state_name, turn, sound_format.map(str::to_owned));
-    let frames = Frames::new(chat.liveness.clone(), wire.is_read_from_frames());
+    let frames = Frames::new(chat.liveness.clone());
 
     let scene = request::Scene {
         wire,

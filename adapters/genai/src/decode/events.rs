@@ -4,16 +4,17 @@ use genai::chat::{ChatStreamEvent, StreamEnd, Usage as GenAiUsage};
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, ProviderError, Usage};
 
-use super::{finish_reason, is_failure, state_event};
-use crate::{failure, turn::TurnSoFar};
+use super::{finish_reason, is_failure, json::FrameReader, reported, state_event};
+use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
-/// A decoder of genai's own events.
+/// A decoder of genai's own events. Of frames it reads the errors, which genai skips in some protocols.
 #[derive(Debug)]
 pub(crate) struct EventsDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
     state_name: &'static str,
     has_signatures: bool,
+    reader: FrameReader,
 }
 
 impl EventsDecoder {
@@ -23,7 +24,15 @@ impl EventsDecoder {
             done: false,
             state_name,
             has_signatures: false,
+            reader: FrameReader::default(),
         }
+    }
+
+    pub(super) fn frame(&mut self, frame: &ServerFrame) -> Result<(), ProviderError> {
+        // Not all protocols have JSON.
+        let data = self.reader.read(&frame.data).unwrap_or_default();
+        // Each frame may be a piece of an answer.
+        reported::reported(&data, true).map_or(Ok(()), Err)
     }
 
     pub(super) fn event(

@@ -81,7 +81,7 @@ impl Decoder {
             Self::Gemini(decoder) => decoder.frame(frame, out),
             Self::Chat(decoder) => decoder.frame(frame, out),
             Self::Responses(decoder) => decoder.frame(frame, out),
-            Self::Events(_) => Ok(()),
+            Self::Events(decoder) => decoder.frame(frame),
         }
     }
 

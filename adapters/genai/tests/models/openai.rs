@@ -366,7 +366,7 @@ async fn an_end_needs_a_reason_or_done() {
 }
 
 #[tokio::test]
-async fn an_answer_of_ollama_is_cut_without_its_end() {
+async fn an_answer_of_ollama_is_cut_without_its_end_and_fails_as_it_says() {
     let line = |said: &str, done: bool| {
         let mut line = json!({"model": "qwen3", "message": {"role": "assistant", "content": said}, "done": done});
         if done {
@@ -384,7 +384,14 @@ async fn an_answer_of_ollama_is_cut_without_its_end() {
     );
     let (events, error) = said("ollama::qwen3", line("Hel", false)).await;
     assert_eq!(events, [json!({"type": "text", "content": "Hel"})]);
-    assert!(error.unwrap().is_recoverable());
+    let error = error.unwrap();
+    assert!(error.message().contains("cut off") && error.is_recoverable());
+    let failed = line("Hel", false) + &json!({"error": "SAID"}).to_string() + "\n";
+    let (events, error) = said("ollama::qwen3", failed).await;
+    assert_eq!(events.len(), 1);
+    let error = error.unwrap();
+    assert!(error.message().contains("reported an error"), "{error}");
+    assert!(!shown(&error).contains("SAID"));
 }
 
 #[tokio::test]
