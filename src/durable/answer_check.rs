@@ -108,7 +108,7 @@ impl AnswerCheck {
         self.max_bytes = most;
     }
 
-    /// Takes an event, and adds the mismatch to the last one.
+    /// Takes an event, and adds the mismatch to the last one, or why there is none to tell.
     pub(super) fn take(&mut self, event: &mut ChatEvent) {
         match event {
             ChatEvent::Text(text) => self.push(&text.content),
@@ -120,7 +120,14 @@ impl AnswerCheck {
                 self.text.clear();
                 self.is_too_long = false;
             }
-            ChatEvent::Complete(complete) => complete.mismatch = self.mismatch(complete),
+            ChatEvent::Complete(complete) if complete.finish_reason != FinishReason::ToolCalls => {
+                if self.is_too_long {
+                    let most = self.max_bytes;
+                    complete.unchecked = Some(format!("the text has more than {most} bytes"));
+                } else {
+                    complete.mismatch = self.mismatch(complete);
+                }
+            }
             _ => {}
         }
     }
@@ -133,15 +140,6 @@ impl AnswerCheck {
     }
 
     fn mismatch(&self, complete: &Complete) -> Option<String> {
-        if complete.finish_reason == FinishReason::ToolCalls {
-            return None;
-        }
-        if self.is_too_long {
-            let most = self.max_bytes;
-            return Some(format!(
-                "the text has more than {most} bytes, and wasn't checked"
-            ));
-        }
         let whole = complete.text.as_deref().filter(|_| self.text.is_empty());
         let text = whole.unwrap_or(&self.text);
         let said = self.rule.check(text).err()?;
@@ -338,9 +336,19 @@ mod tests {
     fn a_text_that_is_too_long_is_told_as_unchecked() {
         let format = ResponseFormat::JsonObject;
         for (bytes, is_told) in [(100, false), (101, true)] {
-            let text = format!("{{}}{}", " ".repeat(bytes - 2));
-            let check = AnswerCheck::of(&request(format.clone()), 100).unwrap();
-            assert_eq!(told(check, said(&text)).is_some(), is_told);
+            // Whether it would fit or not.
+            for begin in ["{}", "[]"] {
+                let text = format!("{begin}{}", " ".repeat(bytes - 2));
+                let mut check = AnswerCheck::of(&request(format.clone()), 100).unwrap();
+                check.take(&mut ChatEvent::text(text));
+                let mut end = ChatEvent::complete();
+                check.take(&mut end);
+                let ChatEvent::Complete(complete) = end else {
+                    panic!("{end:?}")
+                };
+                assert_eq!(complete.unchecked.is_some(), is_told);
+                assert_eq!(complete.mismatch.is_some(), !is_told && begin == "[]");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     provider::http::{
         CallIds, Decode, Lines, Oddities, SaidText, is_model,
         json::{Kind, each_element, kind, string},
-        reported, too_long, too_many,
+        refused, reported, too_long, too_many,
     },
 };
 
@@ -112,9 +112,14 @@ impl OllamaTurn {
             }
         }
         if line.done {
-            let mut complete = Complete::new().finish_reason(reason(line.done_reason));
+            let reason = FinishReason::of_vendor(&line.done_reason.unwrap_or_default());
+            if reason.is_failure() {
+                return Err(refused(None, None, None));
+            }
+            let mut complete = Complete::new().finish_reason(reason);
             complete.usage = line.usage;
-            self.model = line.model.and_then(string).filter(|it| is_model(it));
+            let model = self.odd.read("model", line.model, string);
+            self.model = model.filter(|it| is_model(it));
             self.end = Some(complete);
         }
         Ok(true)
@@ -129,7 +134,7 @@ impl OllamaTurn {
             if self.calls.len() == MAX_CALLS {
                 return Err(too_many(MAX_CALLS));
             }
-            match wire::call(call, &mut self.ids) {
+            match wire::call(call, &mut self.ids, &mut self.odd) {
                 Some(call) => self.calls.push(call),
                 None => self.odd.note("tool_calls"),
             }
@@ -164,11 +169,6 @@ impl OllamaTurn {
         out.push_back(complete.into());
         Ok(())
     }
-}
-
-fn reason(said: Option<&RawValue>) -> FinishReason {
-    let word = said.and_then(string).unwrap_or_default();
-    FinishReason::of_vendor(&word)
 }
 
 #[cfg(test)]
