@@ -176,7 +176,64 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::provider::http::fuzz::{fuzz, shapes};
+    use crate::provider::http::fuzz::{Grammar, Rule, fuzz, fuzz_grammar, shapes};
+
+    use Rule::{Count, Json, List, Object, Text};
+
+    const GRAMMAR: Grammar = Grammar {
+        frame: ("", "\n"),
+        between: &["\n", "\r\n", "  \n"],
+        messages: &["line", "line", "line", "completion"],
+        ends: &[
+            r#"{"message":{"content":""},"done":true,"done_reason":"stop"}"#,
+            r#"{"done":1,"prompt_eval_count":"3"}"#,
+        ],
+        rules: &[
+            (
+                "line",
+                Object(&["model", "message", "message", "done", "eval_count", "more"]),
+            ),
+            (
+                "completion",
+                Object(&[
+                    "model",
+                    "response",
+                    "thinking",
+                    "done",
+                    "done_reason",
+                    "error",
+                ]),
+            ),
+            ("model", Text(&["m"])),
+            (
+                "message",
+                Object(&["role", "content", "thinking", "tool_calls", "images"]),
+            ),
+            ("role", Text(&["assistant"])),
+            (
+                "content",
+                Json(&[
+                    "\"Hi\"",
+                    "\"<think>\"",
+                    "\"\\ud83d\"",
+                    "null",
+                    "[{\"type\":\"text\",\"text\":\"a\"}]",
+                ]),
+            ),
+            ("response", Text(&["Hi", ""])),
+            ("thinking", Json(&["null", "\"Hm\""])),
+            ("tool_calls", List("call")),
+            ("call", Object(&["id", "function", "function"])),
+            ("function", Object(&["name", "name", "arguments"])),
+            ("id", Text(&["a", ""])),
+            ("name", Text(&["t"])),
+            ("arguments", Json(&["{}", "\"{}\"", "\"{\"", "null"])),
+            ("done", Json(&["false", "false", "false", "true"])),
+            ("done_reason", Text(&["stop", "length", "error", "load"])),
+            ("eval_count", Count),
+            ("error", Text(&["Sekret words"])),
+        ],
+    };
 
     const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes-ollama.txt");
 
@@ -246,6 +303,13 @@ mod tests {
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),
         ];
         fuzz(&SEEDS, |max| {
+            Box::new(OllamaDecoder::new(CallIds::after(&[]), max, max % 3 == 0))
+        });
+    }
+
+    #[test]
+    fn any_bytes_give_an_answer_or_an_error_also_as_odd_json() {
+        fuzz_grammar(&GRAMMAR, |max| {
             Box::new(OllamaDecoder::new(CallIds::after(&[]), max, max % 3 == 0))
         });
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::provider::http::{CallIds, Decode, fuzz::fuzz};
 
 mod ends;
+mod odd_json;
 mod reading_on;
 mod whole;
 
