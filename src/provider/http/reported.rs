@@ -57,8 +57,8 @@ pub(crate) fn error_of(error: &RawValue) -> ProviderError {
 }
 
 fn reported_by_object(object: &str, piece: bool) -> Option<ProviderError> {
-    let names = ["error", "errors", "detail", "base_resp", "x_groq"];
-    let [error, errors, detail, base, groq] = members(object, names).ok()?;
+    let [error, errors, detail, base, groq] =
+        members(object, ["error", "errors", "detail", "base_resp", "x_groq"]).ok()?;
     let of_object = || {
         let code = serde_json::from_str(object).ok().and_then(code_of_report);
         refused(None, code, None)

@@ -57,6 +57,10 @@ fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
         let found = events(&stream(&[delta("Hi"), last]));
         assert_eq!(found.last().unwrap()["finishReason"], reason);
     }
+}
+
+#[test]
+fn a_failure_of_any_form_is_an_error_without_the_servers_words() {
     for (last, recoverable, says) in [
         (json!({"type": "response.unheard_of"}), true, "cut off"),
         (
