@@ -65,6 +65,7 @@ impl ToolCall {
     }
 
     /// The message for the model about a call that [is half](Self::is_half).
+    #[cfg(any(feature = "tools", feature = "ai-sdk", feature = "ag-ui"))]
     pub(crate) const HALF: &str = "The arguments are no whole JSON; write the call again.";
 
     /// Returns true if the arguments are a text that is no JSON, or is nested deeper than
