@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
-use unbroken::chat::{ChatEvent, FinishReason, Media, ProviderError, ProviderState, Usage};
+use unbroken::chat::{ChatEvent, Media, ProviderError, ProviderState, Usage};
 
 use super::{
     finish_reason, is_failure,
@@ -74,7 +74,7 @@ impl GeminiDecoder {
             None | Some("FINISH_REASON_UNSPECIFIED" | "") => {}
             Some(word) if is_failure(word) => return Err(failure::reported("null")),
             Some(word) => {
-                self.turn.stop(reason(word));
+                self.turn.stop(finish_reason(word));
                 // genai reads no further.
                 self.done = true;
             }
@@ -158,13 +158,6 @@ fn signed(signature: &str) -> Value {
 }
 
 // Reasons that only Gemini has, and that say that it withheld something.
-fn reason(word: &str) -> FinishReason {
-    match word {
-        "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => FinishReason::ContentFilter,
-        _ => finish_reason(word),
-    }
-}
-
 fn usage(counts: &Value) -> Usage {
     let of = |name: &str| count(counts, name);
     let thoughts = of("thoughtsTokenCount");

@@ -154,8 +154,7 @@ fn state_event(provider: &str, data: Value) -> ChatEvent {
 
 /// Returns true if a reason of the end means that the server failed.
 fn is_failure(word: &str) -> bool {
-    let word = word.trim().to_ascii_lowercase();
-    word == "failed" || word.ends_with("error")
+    finish_reason(word).is_failure()
 }
 
 fn finish_reason(word: &str) -> FinishReason {

@@ -269,6 +269,14 @@ async fn each_end_is_the_one_that_it_says() {
         ),
         (with("incomplete", incomplete(json!("stop"))), "unknown", 0),
         (with("incomplete", json!({})), "unknown", 0),
+        (
+            with(
+                "completed",
+                json!({"status": "completed", "incomplete_details": {"reason": "max_output_tokens"}}),
+            ),
+            "length",
+            0,
+        ),
         (with("incomplete", incomplete(json!(7))), "unknown", 0),
     ] {
         let (said, error) = said(&events).await;

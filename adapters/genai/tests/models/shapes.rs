@@ -19,11 +19,16 @@ use self::table::{ROLE, Shape, shapes, verdict};
 const SHAPES: &str = include_str!("../../../../tests/providers/recorded/shapes.txt");
 
 /// The shapes whose verdict is another one, since genai doesn't hand over what they differ by.
-const OTHERS: [(&str, &str, &str); 3] = [
+const OTHERS: [(&str, &str, &str); 4] = [
     (
         "a line of JSON that is an error",
         r#"{"text":"Hi","thinking":"","calls":[],"finish":"unknown"}"#,
         "genai drops a line without a field",
+    ),
+    (
+        "a field error",
+        r#"{"text":"Hi","thinking":"","calls":[],"finish":"unknown"}"#,
+        "genai drops a field of this name",
     ),
     (
         "bytes that are no UTF-8",

@@ -11,7 +11,7 @@ pub(crate) use self::details::REASONING_DETAILS;
 use self::{details::ReasoningDetails, said::SaidParts, sound::SpokenSound};
 use super::{
     dropped_kinds::DroppedKinds,
-    finish_reason, is_failure,
+    finish_reason,
     json::{FrameReader, count, is_truthy, member, name, text, whole_number},
     reported,
     sources::NamedSources,
@@ -164,11 +164,12 @@ impl ChatDecoder {
             self.odd.note("citations");
         }
         // The request asks for one choice.
-        let first = choices.first().map(|(index, _)| *index);
-        let has_zero = choices.iter().any(|(index, _)| *index == 0);
+        let first = choices.first().map(|(index, _)| index.unwrap_or(0));
+        let has_zero = choices.iter().any(|(index, _)| *index == Some(0));
         self.choice = self.choice.or(has_zero.then_some(0)).or(first);
         for (index, choice) in choices {
-            if Some(index) == self.choice {
+            // One without an index is that of the answer.
+            if index.is_none() || index == self.choice {
                 self.choice(choice, out)?;
             } else {
                 self.odd.note("a second choice");
@@ -177,13 +178,13 @@ impl ChatDecoder {
         Ok(())
     }
 
-    fn index(&mut self, choice: &Value) -> i128 {
+    fn index(&mut self, choice: &Value) -> Option<i128> {
         let index = member(choice, "index");
         let number = index.and_then(whole_number);
         if index.is_some() && number.is_none() {
             self.odd.note("index");
         }
-        number.unwrap_or(0).max(0)
+        number.map(|number| number.max(0))
     }
 
     fn choice(
@@ -202,11 +203,15 @@ impl ChatDecoder {
             self.is_lost |= read.is_err();
             read?;
         }
+        // Of the oldest protocol.
+        if let Some(said) = member(choice, "text") {
+            self.said.piece(said, false, &mut self.odd, out)?;
+        }
         if let Some(error) = member(choice, "error").filter(|error| is_truthy(error)) {
             return Err(failure::reported(&error.to_string()));
         }
         match choice.get("finish_reason") {
-            Some(Value::String(word)) => self.finish(word),
+            Some(Value::String(word)) => self.finish(word, text(choice, "/native_finish_reason")),
             Some(word) if is_truthy(word) => {
                 // It says that the answer is over, but not why.
                 self.odd.note("finish_reason");
@@ -217,15 +222,26 @@ impl ChatDecoder {
         }
     }
 
-    fn finish(&mut self, word: &str) -> Result<(), ProviderError> {
+    // `native` is the word of the server behind a gateway.
+    fn finish(&mut self, word: &str, native: Option<&str>) -> Result<(), ProviderError> {
         let word = word.trim();
         if word.is_empty() || word.eq_ignore_ascii_case("null") {
             return Ok(());
         }
-        if is_failure(word) {
+        let mut reason = finish_reason(word);
+        let is_less = |it: &FinishReason| {
+            it.is_failure() || matches!(it, FinishReason::Length | FinishReason::ContentFilter)
+        };
+        // A gateway may say of an answer that it is whole, where the server said otherwise.
+        if let Some(native) = native.map(finish_reason).filter(is_less)
+            && reason.is_whole()
+        {
+            reason = native;
+        }
+        if reason.is_failure() {
             return Err(failure::reported("null"));
         }
-        self.turn.stop(finish_reason(word));
+        self.turn.stop(reason);
         Ok(())
     }
 

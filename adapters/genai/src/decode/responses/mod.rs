@@ -212,6 +212,11 @@ impl ResponsesDecoder {
             // An event of success with a response that isn't.
             (_, Some(status @ ("failed" | "cancelled"))) => status,
             ("completed" | "done", Some("incomplete")) => "incomplete",
+            ("completed" | "done", _)
+                if member(response, "incomplete_details").is_some_and(is_truthy) =>
+            {
+                "incomplete"
+            }
             ("done", Some("completed")) => "completed",
             ("done", _) => return Ok(()),
             ("completed", None | Some("completed")) if is_object => "completed",
