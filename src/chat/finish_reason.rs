@@ -35,41 +35,78 @@ impl FinishReason {
     /// ```
     pub fn of_vendor(word: &str) -> Self {
         let word = word.trim();
-        let letters = |byte: &u8| byte.is_ascii_alphanumeric();
-        let plain: Vec<u8> = word.bytes().filter(letters).collect();
-        let plain = plain.to_ascii_lowercase();
-        let plain = plain.strip_prefix(b"finishreason").unwrap_or(&plain);
-        match plain {
-            // OpenAI; Anthropic and Bedrock; Text Generation Inference and Together; Cohere; Baidu.
-            b"stop" | b"endturn" | b"stopsequence" | b"eos" | b"eostoken" | b"complete"
-            | b"completed" | b"normal" => Self::Stop,
-            // OpenAI; Anthropic and Gemini; Mistral; Anthropic; Cohere; watsonx.
-            b"length"
-            | b"maxtokens"
-            | b"maxoutputtokens"
-            | b"modellength"
-            | b"modelcontextwindowexceeded"
-            | b"errorlimit"
-            | b"tokenlimit" => Self::Length,
+        match &*plain(word) {
+            // OpenAI; Anthropic and Bedrock; Text Generation Inference, watsonx and Together; Cohere; Baidu; LM
+            // Studio.
+            "stop" | "endturn" | "stopsequence" | "eos" | "eostoken" | "complete" | "completed"
+            | "normal" | "eosfound" | "stopstringfound" => Self::Stop,
+            // OpenAI; Anthropic and Gemini; Mistral; Anthropic, Bedrock and Zhipu; Cohere; watsonx; LM Studio.
+            "length"
+            | "maxtokens"
+            | "maxoutputtokens"
+            | "modellength"
+            | "modelcontextwindowexceeded"
+            | "errorlimit"
+            | "tokenlimit"
+            | "maxpredictedtokensreached"
+            | "contextlengthreached" => Self::Length,
             // OpenAI; its older form; Anthropic and Bedrock; Cohere.
-            b"toolcalls" | b"functioncall" | b"tooluse" | b"toolcall" => Self::ToolCalls,
+            "toolcalls" | "functioncall" | "tooluse" | "toolcall" => Self::ToolCalls,
             // OpenAI; Gemini; Anthropic; Bedrock; Cohere; Zhipu.
-            b"contentfilter"
-            | b"safety"
-            | b"recitation"
-            | b"blocklist"
-            | b"prohibitedcontent"
-            | b"spii"
-            | b"imagesafety"
-            | b"language"
-            | b"refusal"
-            | b"contentfiltered"
-            | b"guardrailintervened"
-            | b"errortoxic"
-            | b"sensitive" => Self::ContentFilter,
-            b"" | b"unknown" | b"unspecified" | b"other" => Self::Unknown,
+            "contentfilter"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "prohibitedcontent"
+            | "spii"
+            | "imagesafety"
+            | "imageprohibitedcontent"
+            | "imagerecitation"
+            | "modelarmor"
+            | "language"
+            | "refusal"
+            | "contentfiltered"
+            | "guardrailintervened"
+            | "errortoxic"
+            | "sensitive" => Self::ContentFilter,
+            "" | "unknown" | "unspecified" | "other" => Self::Unknown,
             _ => Self::Other(word.into()),
         }
+    }
+
+    /// Returns true if the word of a model's server says that the answer failed. A provider ends such an answer
+    /// with an error.
+    ///
+    /// These are `error`, `failed` and `timeout`, all words that end in `error` or begin with `malformed`, those
+    /// for an answer that was interrupted (`abort`, `cancelled`, `insufficient_system_resource`), and Gemini's
+    /// for calls that it can't read, such as `UNEXPECTED_TOOL_CALL`.
+    ///
+    /// ```
+    /// use unbroken::chat::FinishReason;
+    ///
+    /// assert!(FinishReason::of_vendor("network_error").is_failure());
+    /// assert!(FinishReason::of_vendor("MALFORMED_FUNCTION_CALL").is_failure());
+    /// assert!(!FinishReason::of_vendor("length").is_failure());
+    /// assert!(!FinishReason::of_vendor("bored").is_failure());
+    /// ```
+    pub fn is_failure(&self) -> bool {
+        let Self::Other(word) = self else {
+            return false;
+        };
+        let word = plain(word);
+        // Cohere, Mistral, OpenRouter, Together and watsonx; Zhipu (`network_error`); Bedrock and Gemini.
+        word.ends_with("error")
+            || word.starts_with("malformed")
+            || matches!(
+                &*word,
+                // Of Responses and llama.cpp; Cohere.
+                "failed" | "failure" | "timeout" | "usercancel"
+                    // DeepSeek; vLLM and SGLang; watsonx.
+                    | "insufficientsystemresource" | "abort" | "aborted" | "cancelled" | "canceled"
+                    | "interrupted"
+                    // Gemini.
+                    | "unexpectedtoolcall" | "toomanytoolcalls" | "missingthoughtsignature"
+            )
     }
 
     /// Returns true if the model ended its turn by itself: [`Stop`](Self::Stop) or
@@ -86,6 +123,16 @@ impl FinishReason {
     /// ```
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Stop | Self::ToolCalls)
+    }
+}
+
+/// Returns the letters and digits of a word, in lower case, without the prefix that generated clients add.
+fn plain(word: &str) -> String {
+    let plain: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.to_ascii_lowercase();
+    match plain.strip_prefix("finishreason") {
+        Some(rest) => rest.to_owned(),
+        None => plain,
     }
 }
 
@@ -122,7 +169,7 @@ mod tests {
         for (words, reason) in [
             (
                 "STOP end_turn EndTurn stop_sequence STOP_SEQUENCE eos eos_token COMPLETE normal \
-                 FinishReason.STOP FINISH_REASON_STOP",
+                 FinishReason.STOP FINISH_REASON_STOP eosFound",
                 Stop,
             ),
             (
@@ -136,7 +183,8 @@ mod tests {
             ),
             (
                 "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII refusal guardrail_intervened \
-                 content_filtered ERROR_TOXIC sensitive content-filter",
+                 content_filtered ERROR_TOXIC sensitive content-filter IMAGE_PROHIBITED_CONTENT \
+                 MODEL_ARMOR",
                 ContentFilter,
             ),
             ("OTHER FINISH_REASON_UNSPECIFIED", Unknown),
@@ -150,6 +198,29 @@ mod tests {
                 FinishReason::of_vendor(word),
                 FinishReason::Other(word.into())
             );
+        }
+    }
+
+    #[test]
+    fn words_of_failures_are_told_from_those_that_nobody_knows() {
+        for word in
+            "error ERROR FinishReason.ERROR failed network_error server_error internal-error \
+                     MALFORMED_FUNCTION_CALL malformed_tool_use malformed_model_output \
+                     UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE \
+                     insufficient_system_resource abort cancelled USER_CANCEL TIMEOUT"
+                .split_whitespace()
+        {
+            let reason = FinishReason::of_vendor(word);
+            assert!(reason.is_failure() && !reason.is_whole(), "{word}");
+            assert_eq!(reason, FinishReason::Other(word.into()));
+        }
+        // The errors that Cohere calls so are a length and a filter.
+        for word in
+            "stop length tool_calls SAFETY unknown bored pause_turn load time_limit error_free \
+                     ERROR_LIMIT ERROR_TOXIC"
+                .split_whitespace()
+        {
+            assert!(!FinishReason::of_vendor(word).is_failure(), "{word}");
         }
     }
 

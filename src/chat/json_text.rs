@@ -14,6 +14,11 @@ pub(crate) fn is_decodable(text: impl AsRef<[u8]>) -> bool {
     JsonDepth::of(text) <= ToolCall::MAX_DEPTH && !has_reserved_name(text)
 }
 
+/// Returns true if a text is JSON that may be decoded.
+pub(crate) fn is_json(text: &str) -> bool {
+    is_decodable(text) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 /// Decodes a text. One that isn't JSON, is nested deeper than [`ToolCall::MAX_DEPTH`], or has a name that is
 /// reserved, stays a string. An escape of half a character (a lone surrogate) is read as U+FFFD.
 pub(crate) fn value_of_text(text: &str) -> Value {

@@ -140,7 +140,7 @@ pub(crate) use self::{
     bounded_schema::{SchemaVerdict, check_bounded},
     json_bytes::json_bytes,
     json_depth::{JsonDepth, is_deeper},
-    json_text::{value_of_text, values_in_text},
+    json_text::{is_json, value_of_text, values_in_text},
     lone_surrogates::replace_lone_surrogates,
     message::is_media_range,
     reserved_names::{RESERVED, has_reserved_name},

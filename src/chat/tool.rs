@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Content, Part, ProviderState, ToolAuthority, is_deeper, value_of_text};
+use super::{Content, Part, ProviderState, ToolAuthority, is_deeper, is_json, value_of_text};
 
 /// A call of a tool that a model asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,28 @@ impl ToolCall {
         if is_deeper(&self.arguments, Self::MAX_DEPTH) {
             self.arguments = self.arguments.to_string().into();
         }
+    }
+
+    /// The message for the model about a call that [is half](Self::is_half).
+    #[cfg(any(feature = "tools", feature = "ai-sdk", feature = "ag-ui"))]
+    pub(crate) const HALF: &str = "The arguments are no whole JSON; write the call again.";
+
+    /// Returns true if the arguments are a text that is no JSON, or is nested deeper than
+    /// [`MAX_DEPTH`](Self::MAX_DEPTH): what the model meant isn't known.
+    ///
+    /// Such a call runs nowhere. The tool layer answers it with an error that the model gets, and the dialects tell
+    /// clients of it as of one that failed.
+    ///
+    /// ```
+    /// use unbroken::chat::ToolCall;
+    ///
+    /// assert!(ToolCall::from_text("1", "map", r#"{"zoom": "#).is_half());
+    /// assert!(!ToolCall::from_text("1", "map", r#"{"zoom": 3}"#).is_half());
+    /// assert!(!ToolCall::from_text("1", "map", "").is_half());
+    /// ```
+    pub fn is_half(&self) -> bool {
+        let text = self.arguments.as_str();
+        text.is_some_and(|text| !text.trim().is_empty() && !is_json(text))
     }
 
     /// Returns true if the arguments are a text that is nested too deep to be parsed.
@@ -260,6 +282,35 @@ mod tests {
         assert_eq!(ToolCall::from_text("c1", "t", half).arguments, half);
         let call = ToolCall::from_text("c1", "now", "");
         assert_eq!(call.arguments, json!({}));
+    }
+
+    #[test]
+    fn a_call_is_half_unless_its_arguments_are_json() {
+        let lists = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        for (text, is_half) in [
+            (r#"{"a": 1}"#, false),
+            ("", false),
+            (" \n", false),
+            ("[]", false),
+            ("7", false),
+            // Of a model that writes its JSON as a string.
+            (r#""{\"a\": 1}""#, false),
+            (r#""\ud83d""#, true),
+            (r#"{"a": 1"#, true),
+            (r#"{"a": 1}}"#, true),
+            (r#"{"a": 1}{"a": 1}"#, true),
+            ("Hi", true),
+            (r#"{"$serde_json::private::RawValue":"x"}"#, true),
+            (&lists(64), false),
+            (&lists(65), true),
+            (&lists(5000), true),
+        ] {
+            let call = ToolCall::from_text("1", "t", text);
+            assert_eq!(call.is_half(), is_half, "{text:.50}");
+        }
+        let mut deep = ToolCall::new("1", "t", (0..65).fold(json!(1), |it, _| json!([it])));
+        deep.limit_depth();
+        assert!(deep.is_half());
     }
 
     #[test]

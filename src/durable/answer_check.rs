@@ -36,6 +36,15 @@ pub(super) struct AnswerCheck {
     max_bytes: usize,
 }
 
+/// The result of a check.
+enum AnswerVerdict {
+    Fits,
+    /// It doesn't fit at these places.
+    Differs(String),
+    /// It is JSON as far as is known, and isn't checked for this reason.
+    Unchecked(String),
+}
+
 #[derive(Debug)]
 enum FormatRule {
     JsonObject,
@@ -108,7 +117,7 @@ impl AnswerCheck {
         self.max_bytes = most;
     }
 
-    /// Takes an event, and adds the mismatch to the last one.
+    /// Takes an event, and adds the mismatch to the last one, or why there is none to tell.
     pub(super) fn take(&mut self, event: &mut ChatEvent) {
         match event {
             ChatEvent::Text(text) => self.push(&text.content),
@@ -120,7 +129,14 @@ impl AnswerCheck {
                 self.text.clear();
                 self.is_too_long = false;
             }
-            ChatEvent::Complete(complete) => complete.mismatch = self.mismatch(complete),
+            ChatEvent::Complete(complete) if complete.finish_reason != FinishReason::ToolCalls => {
+                let short = |said: String| said.chars().take(MAX_CHARS).collect();
+                match self.verdict(complete) {
+                    AnswerVerdict::Fits => {}
+                    AnswerVerdict::Differs(places) => complete.mismatch = Some(short(places)),
+                    AnswerVerdict::Unchecked(reason) => complete.unchecked = Some(short(reason)),
+                }
+            }
             _ => {}
         }
     }
@@ -132,72 +148,56 @@ impl AnswerCheck {
         }
     }
 
-    fn mismatch(&self, complete: &Complete) -> Option<String> {
-        if complete.finish_reason == FinishReason::ToolCalls {
-            return None;
-        }
+    fn verdict(&self, complete: &Complete) -> AnswerVerdict {
         if self.is_too_long {
             let most = self.max_bytes;
-            return Some(format!(
-                "the text has more than {most} bytes, and wasn't checked"
-            ));
+            return AnswerVerdict::Unchecked(format!("the text has more than {most} bytes"));
         }
         let whole = complete.text.as_deref().filter(|_| self.text.is_empty());
-        let text = whole.unwrap_or(&self.text);
-        let said = self.rule.check(text).err()?;
-        Some(said.chars().take(MAX_CHARS).collect())
+        self.rule.check(whole.unwrap_or(&self.text))
     }
 }
 
 impl FormatRule {
-    fn check(&self, text: &str) -> Result<(), String> {
-        // The error of `serde_json` may quote the text.
-        let no_json = |error: serde_json::Error| {
+    fn check(&self, text: &str) -> AnswerVerdict {
+        use AnswerVerdict::{Differs, Fits, Unchecked};
+
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+            // The error may quote the text.
             let (line, column) = (error.line(), error.column());
-            format!("the text is no JSON, from line {line}, column {column} on")
-        };
+            return Differs(format!(
+                "the text is no JSON, from line {line}, column {column} on"
+            ));
+        }
         match self {
-            Self::JsonObject => {
-                serde_json::from_str::<IgnoredAny>(text).map_err(no_json)?;
-                if !text.trim_start().starts_with('{') {
-                    return Err("the text is JSON, but no object".into());
-                }
-                Ok(())
-            }
+            Self::JsonObject if text.trim_start().starts_with('{') => Fits,
+            Self::JsonObject => Differs("the text is JSON, but no object".into()),
             Self::Bounded(schema) => {
-                serde_json::from_str::<IgnoredAny>(text).map_err(no_json)?;
-                // A text that is nested too deep to be read, or has a reserved name, is JSON all the same.
-                if has_reserved_name(text) || has_reserved_name(schema.as_bytes()) {
-                    return Ok(());
-                }
-                let (Ok(value), Ok(schema)) = (
-                    serde_json::from_str::<Value>(text),
-                    serde_json::from_str::<Value>(schema),
-                ) else {
-                    tracing::debug!("an answer can't be read to be checked by its schema");
-                    return Ok(());
+                let reserved = has_reserved_name(text) || has_reserved_name(schema.as_bytes());
+                let read = |json: &str| serde_json::from_str::<Value>(json).ok();
+                let (false, Some(value), Some(schema)) = (reserved, read(text), read(schema))
+                else {
+                    return Unchecked("the text can't be read to be checked by its schema".into());
                 };
                 match check_bounded(&schema, &value) {
-                    SchemaVerdict::Fits => Ok(()),
-                    SchemaVerdict::Differs(mismatch) => Err(mismatch.to_string()),
-                    SchemaVerdict::Unchecked(reason) => {
-                        tracing::debug!(%reason, "an answer is checked to be JSON, and not by its schema");
-                        Ok(())
-                    }
+                    SchemaVerdict::Fits => Fits,
+                    SchemaVerdict::Differs(mismatch) => Differs(mismatch.to_string()),
+                    SchemaVerdict::Unchecked(reason) => Unchecked(reason.to_string()),
                 }
             }
             #[cfg(feature = "tools")]
-            Self::Schema(schema) => {
-                if has_reserved_name(text) {
-                    return Err(format!(
-                        "the text has a field whose name begins with `{RESERVED}`"
-                    ));
-                }
-                let value = serde_json::from_str(text).map_err(no_json)?;
-                schema
-                    .check(&value)
-                    .map_err(|mismatch| mismatch.to_string())
-            }
+            Self::Schema(_) if has_reserved_name(text) => Differs(format!(
+                "the text has a field whose name begins with `{RESERVED}`"
+            )),
+            #[cfg(feature = "tools")]
+            Self::Schema(schema) => match serde_json::from_str(text) {
+                Ok(value) => match schema.check(&value) {
+                    Ok(()) => Fits,
+                    Err(mismatch) => Differs(mismatch.to_string()),
+                },
+                // Nested too deep.
+                Err(_) => Unchecked("the text can't be read to be checked by its schema".into()),
+            },
         }
     }
 }
@@ -218,7 +218,11 @@ mod tests {
     }
 
     /// Returns the mismatch that the last of these events tells.
-    fn told(mut check: AnswerCheck, events: Vec<ChatEvent>) -> Option<String> {
+    fn told(check: AnswerCheck, events: Vec<ChatEvent>) -> Option<String> {
+        end(check, events).mismatch
+    }
+
+    fn end(mut check: AnswerCheck, events: Vec<ChatEvent>) -> Complete {
         let mut last = None;
         for mut event in events {
             check.take(&mut event);
@@ -227,7 +231,7 @@ mod tests {
         let Some(ChatEvent::Complete(complete)) = last else {
             panic!("no `complete` at the end")
         };
-        complete.mismatch.clone()
+        *complete
     }
 
     fn said(text: &str) -> Vec<ChatEvent> {
@@ -338,9 +342,48 @@ mod tests {
     fn a_text_that_is_too_long_is_told_as_unchecked() {
         let format = ResponseFormat::JsonObject;
         for (bytes, is_told) in [(100, false), (101, true)] {
-            let text = format!("{{}}{}", " ".repeat(bytes - 2));
-            let check = AnswerCheck::of(&request(format.clone()), 100).unwrap();
-            assert_eq!(told(check, said(&text)).is_some(), is_told);
+            // Whether it would fit or not.
+            for begin in ["{}", "[]"] {
+                let text = format!("{begin}{}", " ".repeat(bytes - 2));
+                let check = AnswerCheck::of(&request(format.clone()), 100).unwrap();
+                let complete = end(check, said(&text));
+                assert_eq!(complete.unchecked.is_some(), is_told);
+                assert_eq!(complete.mismatch.is_some(), !is_told && begin == "[]");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_checked_by_its_schema_is_told_as_such() {
+        let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
+        let keyword = json!({"type": "object", "pattern": "secret"});
+        for (schema, text, reason) in [
+            (schema(), "{\"days\": 3}", None),
+            (schema(), "{\"days\": \"s\"}", None),
+            (keyword.clone(), "[1]", Some("\"pattern\"")),
+            (keyword, "[1", None),
+            (json!({"$ref": "#"}), "[1]", Some("steps")),
+            (schema(), &*deep, Some("can't be read")),
+            (
+                schema(),
+                "{\"$serde_json::private::RawValue\":\"1\"}",
+                Some("can't be read"),
+            ),
+        ] {
+            let asked = request(ResponseFormat::json_schema("answer", schema));
+            let check = AnswerCheck::of(&asked, 1_000).unwrap();
+            let unchecked = end(check, said(text)).unchecked;
+            assert_eq!(
+                unchecked.is_some(),
+                reason.is_some(),
+                "{text:.40}: {unchecked:?}"
+            );
+            let unchecked = unchecked.unwrap_or_default();
+            assert!(
+                unchecked.contains(reason.unwrap_or_default()),
+                "{unchecked}"
+            );
+            assert!(!unchecked.contains("secret"), "{unchecked}");
         }
     }
 }

@@ -127,6 +127,7 @@ impl Conversation {
         match self.offers.get(&call.name) {
             None => CallPlan::Fail(self.offers.unknown(&call.name)),
             Some(_) if call.is_too_deep() => CallPlan::Fail(TOO_DEEP.into()),
+            Some(_) if call.is_half() => CallPlan::Fail(ToolCall::HALF.into()),
             Some(Offer::Client(authority)) => CallPlan::HandOver(authority),
             Some(Offer::Server(entry)) => match entry.schema.check(&call.arguments) {
                 Ok(()) => CallPlan::Run(entry),

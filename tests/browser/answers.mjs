@@ -2,6 +2,7 @@
 // `node answers.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
 import { addressOf, HELD, open, play } from './bench.mjs';
 
 const scenarios = {
@@ -130,6 +131,26 @@ const scenarios = {
     await stopped.getByRole('button', { name: 'Stop the answer' }).click();
     await stopped.untilStatus('aborted');
     assert.match(await stopped.locator('.answer .meta').textContent(), /^stopped · model-7 · 2 tokens in · 3 out · lsn/);
+  },
+
+  async arguments_fit_every_screen_in_both_schemes({ server, browser }) {
+    const folder = process.env.SCREENSHOTS;
+    if (folder) await mkdir(folder, { recursive: true });
+    const given = { city: 'Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch', note: 'and on '.repeat(40) };
+    for (const colorScheme of ['light', 'dark']) {
+      for (const [name, width, height, deviceScaleFactor] of [['desk', 1200, 800, 1], ['phone', 390, 780, 2], ['narrow', 320, 560, 2]]) {
+        const tally = `${HELD}-${colorScheme}-${name}`; // a hold of each screen, which nobody lets go
+        const held = { text: 'Let me see.', delayMs: 0, toolInput: true, toolCalls: [{ name: 'weather', arguments: given }], tally, holds: [30] };
+        const context = await browser.context({ colorScheme, viewport: { width, height }, deviceScaleFactor });
+        const page = await open(context, addressOf(server.url, held));
+        await page.say('The weather in that place?');
+        await page.locator('.tool .writing').getByText(given.city.slice(0, 20)).waitFor();
+        const right = await page.evaluate(() => Math.max(...[...document.querySelectorAll('.answer *')].map((node) => node.getBoundingClientRect().right)));
+        assert.ok(right <= width, `${name}: something hangs out at ${right}`);
+        if (folder) await page.screenshot({ path: `${folder}/${colorScheme}-${name}-arguments.png` });
+        await context.close();
+      }
+    }
   },
 };
 

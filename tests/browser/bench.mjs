@@ -7,6 +7,9 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
+/** The longest wait for what must come, in milliseconds. It only catches hangs: a slow machine takes what it needs. */
+const DEADLINE = 60_000;
+
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 /** Starts the example (`AXUM_CHAT` is its path) and waits for its address. */
@@ -78,6 +81,7 @@ export async function startBrowser() {
   const complaints = [];
   const context = async (options = {}) => {
     const made = await browser.newContext({ viewport: { width: 1000, height: 760 }, ...options });
+    made.setDefaultTimeout(DEADLINE);
     made.on('weberror', (error) => complaints.push(error.error().message));
     made.on('console', (message) => {
       // Chromium itself reports each failed request; those are what the scenarios are about.
@@ -116,15 +120,27 @@ export async function open(context, url) {
     lsn: () => number('#foot-lsn'),
     resumed: () => number('#foot-resumed'),
     answer: async () => (await page.locator('.answer').last().locator('.text').allTextContents()).join('').trim(),
-    until: (condition, argument) => page.waitForFunction(condition, argument, { timeout: 15_000 }),
-    untilLsn: (lsn) => page.waitForFunction((lsn) => Number(document.getElementById('foot-lsn').textContent) >= lsn, lsn, { timeout: 15_000 }),
-    untilStatus: (status) => page.locator(`.answer:last-child[data-status="${status}"]`).waitFor({ timeout: 20_000 }),
-    untilState: (state) => page.locator(`body[data-state="${state}"]`).waitFor({ timeout: 15_000 }),
+    until: (condition, argument) => page.waitForFunction(condition, argument),
+    untilLsn: (lsn) => page.waitForFunction((lsn) => Number(document.getElementById('foot-lsn').textContent) >= lsn, lsn),
+    untilStatus: (status) => page.locator(`.answer:last-child[data-status="${status}"]`).waitFor(),
+    untilState: (state) => page.locator(`body[data-state="${state}"]`).waitFor(),
     say: async (text) => {
       await page.fill('#input', text);
       await page.press('#input', 'Enter');
     },
   });
+}
+
+/** The part of the page that shows a call of this tool. */
+export const tool = (page, name) => page.locator('.tool').filter({ has: page.locator('summary code', { hasText: name }) });
+
+export const sessionOf = (page) => new URL(page.url()).hash.slice('#s='.length);
+
+/** The events of a session, as the server has them. */
+export async function logOf(server, session) {
+  const page = await fetch(`${server.url}/api/chat/${session}?limit=1000`, { headers: { accept: 'application/json' } });
+  assert.equal(page.status, 200);
+  return (await page.json()).events.map(({ event }) => event);
 }
 
 export const addressOf = (base, script) => `${base}/?script=${encodeURIComponent(JSON.stringify(script))}`;

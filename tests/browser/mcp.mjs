@@ -1,10 +1,10 @@
-// Questions of MCP tools that one browser sees and another one answers, after the server that asked was killed. The
-// two servers share the store in `STORE`. `node mcp.mjs NAME` plays one scenario; without a name, all.
+// Tools of an MCP server in the page; questions of them that one browser sees and another one answers, after the server that
+// asked was killed. The two servers share the store in `STORE`. `node mcp.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { PICTURE, startCounting } from '../../adapters/mcp/tests/everything/counting.mjs';
-import { addressOf, open, play, startServer } from './bench.mjs';
+import { addressOf, logOf, open, play, sessionOf, startServer, tool } from './bench.mjs';
 
 const card = (page) => page.locator('.ask[data-state="open"]');
 
@@ -34,10 +34,7 @@ async function asked(name, browser, act) {
         await first.kill();
         return open(await browser.context(), `${second.url}/${hash}`);
       },
-      events: async () => {
-        const log = await fetch(`${second.url}/api/chat/${hash.slice('#s='.length)}?limit=1000`, { headers: { accept: 'application/json' } });
-        return (await log.json()).events.map(({ event }) => event);
-      },
+      events: () => logOf(second, hash.slice('#s='.length)),
     });
   } finally {
     for (const server of servers) await server.kill();
@@ -45,33 +42,17 @@ async function asked(name, browser, act) {
   }
 }
 
-/** Calls a tool that gives a picture, and reads the answer in two browsers. */
-async function drawn(browser) {
+/** Calls a tool on a server of its own, in one browser. */
+async function called(name, browser, args, act) {
   const tools = await startCounting();
   process.env.MCP_URL = tools.url;
   const server = await startServer(0, process.env.STORE);
   delete process.env.MCP_URL;
   try {
-    const script = { text: 'Let me draw.\n\n', delayMs: 5, toolCalls: [{ name: 'mcp_draw', arguments: {} }], then: [{ results: true }] };
+    const script = { text: 'Let me see.\n\n', delayMs: 5, toolCalls: [{ name: `mcp_${name}`, arguments: args }], then: [{ results: true }] };
     const page = await open(await browser.context(), addressOf(server.url, script));
-    await page.say('Draw');
-    await page.untilStatus('complete');
-    const shown = async (page) => {
-      await page.until(() => document.querySelector('.answer .tool img')?.naturalWidth === 1);
-      await page.getByRole('button', { name: 'Open Picture' }).click();
-      const saved = page.waitForEvent('download');
-      await page.getByRole('dialog').getByRole('link', { name: 'Save Picture' }).click();
-      assert.equal((await readFile(await (await saved).path())).toString('base64'), PICTURE, 'byte for byte');
-      await page.keyboard.press('Escape');
-      assert.match(await page.locator('.answer .tool dl').textContent(), /Here:\s*That was it\./);
-    };
-    await shown(page);
-    const stored = await page.evaluate(() => JSON.stringify(Object.entries(localStorage)));
-    assert.doesNotMatch(stored, /base64/, 'what is written often is small');
-    await page.reload();
-    await shown(page);
-    await shown(await open(await browser.context(), page.url()));
-    assert.deepEqual(tools.counts.called, { draw: 1 });
+    await page.say('Go');
+    await act({ tools, server, page });
   } finally {
     await server.kill();
     tools.stop();
@@ -81,8 +62,53 @@ async function drawn(browser) {
 const of = (events, kind) => events.filter(({ type }) => type === kind);
 
 const scenarios = {
+  async a_reload_while_a_tool_runs_goes_on_and_runs_it_once({ browser }) {
+    await called('survey', browser, { city: 'Bergen' }, async ({ tools, server, page }) => {
+      const said = tool(page, 'mcp_survey');
+      const firstStep = page.locator('.progress').filter({ hasText: '1 of 4' });
+      await firstStep.waitFor();
+      await page.reload();
+      await firstStep.waitFor();
+      assert.match(await said.locator('summary').textContent(), /runs/, 'control: the reload is while it runs');
+      tools.letGo();
+      await page.untilStatus('complete');
+      assert.deepEqual(tools.counts, { called: { survey: 1 }, done: { survey: 1 } });
+      const log = await logOf(server, sessionOf(page));
+      const steps = log.filter((event) => event.progress !== undefined).map((event) => event.progress);
+      assert.deepEqual(steps, [1, 2, 3, 4].filter((step) => steps.includes(step)), 'each at most once; steps that come at once are one');
+      assert.equal(page.posts().length, 1);
+
+      assert.equal(await said.locator('pre').first().isVisible(), false, 'what it was called with and gave is folded');
+      assert.equal(await page.locator('.progress').isVisible(), false);
+      await said.locator('summary').press('Enter');
+      const [given, gave] = await said.locator('pre').allTextContents();
+      assert.deepEqual(JSON.parse(given), { city: 'Bergen' });
+      const [{ content }] = of(log, 'tool_result');
+      assert.equal(gave, content);
+      assert.ok((await page.answer()).endsWith(content));
+    });
+  },
+
   async a_picture_of_a_tool_is_shown_and_outlives_a_reload({ browser }) {
-    await drawn(browser);
+    await called('draw', browser, {}, async ({ tools, page }) => {
+      await page.untilStatus('complete');
+      const shown = async (page) => {
+        await page.until(() => document.querySelector('.answer .tool img')?.naturalWidth === 1);
+        await page.getByRole('button', { name: 'Open Picture' }).click();
+        const saved = page.waitForEvent('download');
+        await page.getByRole('dialog').getByRole('link', { name: 'Save Picture' }).click();
+        assert.equal((await readFile(await (await saved).path())).toString('base64'), PICTURE, 'byte for byte');
+        await page.keyboard.press('Escape');
+        assert.match(await page.locator('.answer .tool dl').textContent(), /Here:\s*That was it\./);
+      };
+      await shown(page);
+      const stored = await page.evaluate(() => JSON.stringify(Object.entries(localStorage)));
+      assert.doesNotMatch(stored, /base64/, 'what is written often is small');
+      await page.reload();
+      await shown(page);
+      await shown(await open(await browser.context(), page.url()));
+      assert.deepEqual(tools.counts.called, { draw: 1 });
+    });
   },
 
   async a_question_of_an_idempotent_tool_is_answered_elsewhere_and_it_goes_on({ browser }) {

@@ -23,15 +23,15 @@ async function open(context, url) {
       await page.getByRole('button', { name: 'Send' }).click();
     },
     answers: () => page.locator('article[data-role=assistant]').evaluateAll((all) => all.map((answer) => [...answer.querySelectorAll('.text')].map(({ textContent }) => textContent).join(''))),
-    saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor({ timeout: 15_000 }),
+    saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor(),
     /** Resumes the answer once the page reads on, since it could end before. */
     reloadAndResume: async () => {
       const resumed = page.waitForResponse((it) => it.url().endsWith('/stream') && it.status() === 200);
       await page.reload();
       await resumed;
     },
-    ready: () => page.locator('[data-status=ready]').waitFor({ state: 'attached', timeout: 20_000 }),
-    stop: () => page.getByRole('button', { name: 'Stop' }).click({ timeout: 15_000 }),
+    ready: () => page.locator('[data-status=ready]').waitFor({ state: 'attached' }),
+    stop: () => page.getByRole('button', { name: 'Stop' }).click(),
   });
 }
 
@@ -46,9 +46,9 @@ const urlOf = ({ mimeType, buffer }) => `data:${mimeType};base64,${buffer.toStri
 const quick = (url) => `${url}/?script=${encodeURIComponent(JSON.stringify({ text: 'Here.', delayMs: 1 }))}`;
 const attach = (page, ...files) => page.getByLabel('Pictures').setInputFiles(files);
 const attached = (page) => page.getByLabel('Pictures').evaluate(({ files }) => [...files].map(({ name, size }) => [name, size]));
-const told = (page, words) => page.getByRole('status').filter({ hasText: words }).waitFor({ timeout: 15_000 });
+const told = (page, words) => page.getByRole('status').filter({ hasText: words }).waitFor();
 const posts = (page) => page.asked.filter((it) => it.startsWith('POST')).length;
-const articles = (page, count) => page.waitForFunction((count) => document.querySelectorAll('article').length === count, count, { timeout: 15_000 });
+const articles = (page, count) => page.waitForFunction((count) => document.querySelectorAll('article').length === count, count);
 
 const scenarios = {
   async a_reload_in_mid_answer_leaves_one_answer_whole_and_once({ server, context }) {
@@ -228,7 +228,7 @@ const scenarios = {
     await page.say('Go');
     await page.saying('word5 ');
     assert.ok(proxy.cut() > 0, 'control: a connection was cut');
-    await page.locator('[data-status=error]').waitFor({ timeout: 15_000 });
+    await page.locator('[data-status=error]').waitFor();
     await page.reloadAndResume();
     await goOn(server);
     await page.saying('word59');

@@ -25,7 +25,7 @@ export async function play(scenarios) {
       const [scenario, run] = next;
       let error = null;
       try {
-        await within(60_000, run());
+        await within(240_000, run());
       } catch (thrown) {
         error = thrown?.stack ?? String(thrown);
       }
@@ -44,7 +44,7 @@ export async function within(ms, promise, what = 'it') {
 
 /** Waits until `holds()` returns a truthy value. */
 export async function until(holds, what = holds.toString()) {
-  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((go) => setTimeout(go, 2))) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await new Promise((go) => setTimeout(go, 2))) {
     const found = await holds();
     if (found) return found;
   }

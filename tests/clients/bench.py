@@ -36,7 +36,7 @@ def play(scenarios):
     lanes = [threading.Thread(target=run, args=it, daemon=True) for it in chosen.items()]
     for lane in lanes:
         lane.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     for lane in lanes:
         lane.join(max(0, deadline - time.monotonic()))
     sys.stdout.flush()
@@ -45,7 +45,7 @@ def play(scenarios):
 
 def until(holds, what="it"):
     """Waits until `holds()` returns a truthy value."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = holds()
         if found:
@@ -63,7 +63,7 @@ def ask(path, body=None, accept="application/json", method=None):
     data = None if body is None else json.dumps(body).encode()
     headers = {"accept": accept, "content-type": "application/json"}
     request = urllib.request.Request(BASE + path, data=data, headers=headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return response.read().decode()
 
 

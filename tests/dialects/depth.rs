@@ -72,7 +72,12 @@ async fn ai_sdk_reads_any_depth_and_its_client_can_send_it_back() {
         let (_, stream) = send(&chat, Request::post("/"), &body).await;
         let chunks = data(&stream);
         assert_eq!(of(&chunks, "finish")["finishReason"], "stop", "{depth}");
-        let input = of(&chunks, "tool-input-available")["input"].clone();
+        // A call that is nested too deep is half, though this model has its outcome.
+        let told = match depth {
+            0..=64 => "tool-input-available",
+            _ => "tool-input-error",
+        };
+        let input = of(&chunks, told)["input"].clone();
         let output = of(&chunks, "tool-output-available")["output"].clone();
         let expected = match depth {
             0..=64 => serde_json::from_str(&lists(depth)).unwrap(),

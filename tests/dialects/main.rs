@@ -56,6 +56,8 @@ mod encoders;
 ))]
 mod ended_in_a_turn;
 mod ended_metadata;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod half_calls;
 mod logs;
 #[cfg(feature = "ai-sdk")]
 mod look_ups;

@@ -62,7 +62,7 @@ pub(crate) const UNLIMITED: RequestLimits = RequestLimits::new()
     .values(usize::MAX)
     .depth(127);
 
-const BODY: [usize; 2] = [64 * 1024, 1024 * 1024];
+const BODY: [usize; 2] = [16 * 1024, 256 * 1024];
 /// The longest path and query that the types of `http` hold is 64 KiB.
 const URI: [usize; 2] = [3 * 1024, 48 * 1024];
 

@@ -92,7 +92,7 @@ fn chat(calls: usize, concluding: bool) -> Chat {
         } else {
             let outputs = request.isomorphic_client_outputs.len();
             let messages = request.messages.len();
-            assert!(outputs.max(messages) > 100, "the turn and its outputs");
+            assert!(outputs.max(messages) > 30, "the turn and its outputs");
             assert!(outputs > 0 || !concluding, "the second halves");
         }
         stream::iter(events.into_iter().map(Ok::<_, ProviderError>))

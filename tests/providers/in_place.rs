@@ -33,17 +33,17 @@ const LINES: &str = concat!(
 );
 const PAGE: &str = "<!DOCTYPE html>\n<html><body>The server's own words</body></html>\n";
 
-fn openai(stub: &Stub) -> OpenAi {
+pub(crate) fn openai(stub: &Stub) -> OpenAi {
     let builder = OpenAi::builder().base_url(stub.url("/v1")).model("m");
     builder.max_event_bytes(10_000).build().unwrap()
 }
 
-fn ollama(stub: &Stub) -> Ollama {
+pub(crate) fn ollama(stub: &Stub) -> Ollama {
     let builder = Ollama::builder().base_url(stub.url("")).model("m");
     builder.max_event_bytes(10_000).build().unwrap()
 }
 
-fn typed(content_type: &str, body: &str) -> Vec<Step> {
+pub(crate) fn typed(content_type: &str, body: &str) -> Vec<Step> {
     let header = match content_type {
         "" => String::new(),
         content_type => format!("content-type: {content_type}\r\n"),
@@ -51,20 +51,20 @@ fn typed(content_type: &str, body: &str) -> Vec<Step> {
     vec![refusal("200 OK", &header, body)]
 }
 
-struct Answered {
+pub(crate) struct Answered {
     events: Vec<ChatEvent>,
-    error: Option<ProviderError>,
+    pub(crate) error: Option<ProviderError>,
     requests: usize,
 }
 
 impl Answered {
-    fn whole(self) -> Vec<ChatEvent> {
+    pub(crate) fn whole(self) -> Vec<ChatEvent> {
         assert!(self.error.is_none(), "{:?}", self.error);
         self.events
     }
 
     /// Returns the message of a failure that is not tried again.
-    fn refused(self) -> String {
+    pub(crate) fn refused(self) -> String {
         assert_eq!(self.events, []);
         let error = self.error.expect("a refusal");
         assert_eq!(self.requests, 1, "{error}");
@@ -76,7 +76,7 @@ impl Answered {
     }
 }
 
-async fn ask<P>(steps: Vec<Step>, provider: impl Fn(&Stub) -> P) -> Answered
+pub(crate) async fn ask<P>(steps: Vec<Step>, provider: impl Fn(&Stub) -> P) -> Answered
 where
     P: Service<ChatRequest, Response = AnswerStream, Error = ProviderError, Future = AnswerFuture>,
 {
@@ -106,7 +106,7 @@ where
     }
 }
 
-fn hi() -> [ChatEvent; 2] {
+pub(crate) fn hi() -> [ChatEvent; 2] {
     [ChatEvent::text("Hi"), ChatEvent::complete()]
 }
 

@@ -18,6 +18,9 @@ mod silence;
 mod stub;
 mod takeover;
 mod tls;
+mod tolerance;
+#[path = "../support/traces.rs"]
+mod traces;
 mod turns;
 
 mod usage;

@@ -140,10 +140,7 @@ async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
         ),
         (call("1", "wait", json!({"seconds": "soon"})), "/seconds"),
         (call("1", "wait", json!({})), "seconds"),
-        (
-            call("1", "wait", json!("{\"seconds\": 1")),
-            "the arguments don't fit: as a whole",
-        ),
+        (call("1", "wait", json!("{\"seconds\": 1")), "no whole JSON"),
     ] {
         let (model, counted) = (Model::calling([asked.clone()]), Counted::default());
         let layer = ToolLayer::new(counted.tools()).timeout(Duration::from_secs(10));

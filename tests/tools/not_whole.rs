@@ -7,7 +7,7 @@ use unbroken::{
     BoxError,
     chat::{
         Aborted, ChatEvent, ChatRequest, Complete, ErrorEvent, FinishReason, IsomorphicTool,
-        ProviderError, Role, TurnEnd, Usage, provider_fn,
+        ProviderError, Role, ToolCall, TurnEnd, Usage, provider_fn,
     },
     log::ErrorCode,
     tools::ToolLayer,
@@ -135,5 +135,40 @@ async fn the_calls_of_a_whole_turn_run_and_stand_in_the_answer_before_that() {
         assert!(at("tool_calls") < at("tool_result"), "{kinds:?}");
         assert_eq!(kinds.last(), Some(&"complete"));
         assert_eq!(counted.started(), 1);
+    }
+}
+
+/// What the model meant isn't known. It is told, and so may write the call again.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_arguments_are_no_json_runs_on_no_side() {
+    let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+    for text in ["{\"seconds\": ", "seconds: 0", &deep] {
+        let counted = Counted::default();
+        let layer = ToolLayer::new(counted.tools());
+        let calls = [("1", "wait"), ("2", "map")].map(|(id, name)| {
+            let call = ToolCall::from_text(id, name, text);
+            assert!(call.is_half());
+            call
+        });
+        let turn = vec![Ok(ChatEvent::tool_calls(calls)), Ok(ends("tool_calls"))];
+        let (events, failed) = answer(&layer, turn).await;
+        assert!(failed.is_none(), "{failed:?}");
+        let told: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                ChatEvent::ToolError(error) => Some((&*error.id, &*error.message)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), ["1", "2"]);
+        let word = if text == deep {
+            "nest them less"
+        } else {
+            "JSON"
+        };
+        assert!(told.iter().all(|it| it.1.contains(word)), "{told:?}");
+        assert!(!kinds(&events).contains(&"isomorphic_handoff"));
+        assert_eq!(counted.started(), 0);
+        assert!(events.contains(&ChatEvent::text("Done.")), "{events:?}");
     }
 }

@@ -95,6 +95,22 @@ pub(crate) fn unknown_part(kind: &str) -> ProviderError {
     ProviderError::new(message)
 }
 
+/// Creates the error of a part of an answer that has no form for clients.
+pub(crate) fn not_passed_on(what: &str, why: &str) -> ProviderError {
+    ProviderError::new(format!(
+        "the model made {what}, which can't be passed on: {why}"
+    ))
+}
+
+/// Creates the error of a response that holds no event of a stream.
+pub(crate) fn no_stream() -> ProviderError {
+    ProviderError::new("the model's server sent no stream of events; try again")
+        .recoverable(true)
+        .with_source(ModelFailure::Unreadable {
+            what: "no event with data",
+        })
+}
+
 /// Creates the error of a field that the model's server wants back in the next request, for which genai has no
 /// form: the server would refuse that request.
 pub(crate) fn not_handed_back(field: &str) -> ProviderError {
@@ -275,6 +291,12 @@ fn wait<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Duration> {
     number("retry-after-ms")
         .map(Duration::from_millis)
         .or_else(|| number("retry-after").map(Duration::from_secs))
+}
+
+/// Returns a name of a kind, as of an event or a part, if it looks like one.
+pub(crate) fn plain_name(name: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'.';
+    ((1..=60).contains(&name.len()) && name.bytes().all(is_plain)).then_some(name)
 }
 
 // Only what looks like a code is one: a sentence may quote the key.

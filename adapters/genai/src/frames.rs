@@ -1,6 +1,6 @@
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use genai::chat::{ChatFrameSink, FrameCtx, RawFrameRef};
@@ -19,41 +19,53 @@ pub(crate) struct ServerFrame {
 #[derive(Clone)]
 pub(crate) struct Frames {
     liveness: Liveness,
-    // `None` if frames are only signs of life.
-    queue: Option<Arc<Mutex<VecDeque<ServerFrame>>>>,
+    heard: Arc<Mutex<HeardFrames>>,
+}
+
+#[derive(Debug, Default)]
+struct HeardFrames {
+    queue: VecDeque<ServerFrame>,
+    has_data: bool,
+    // True after something without data: a comment, or a line of another form than a stream has.
+    has_other: bool,
 }
 
 impl Frames {
-    pub(crate) fn new(liveness: Liveness, keeps: bool) -> Self {
+    pub(crate) fn new(liveness: Liveness) -> Self {
         Self {
             liveness,
-            queue: keeps.then(Arc::default),
+            heard: Arc::default(),
         }
     }
 
     /// Takes the frames, in order.
     pub(crate) fn take(&self) -> VecDeque<ServerFrame> {
-        match &self.queue {
-            Some(queue) => {
-                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut *queue)
-            }
-            None => VecDeque::new(),
-        }
+        std::mem::take(&mut self.heard().queue)
+    }
+
+    /// Returns true if something came and none of it was the data of an event.
+    pub(crate) fn are_no_stream(&self) -> bool {
+        let heard = self.heard();
+        heard.has_other && !heard.has_data
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HeardFrames> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ChatFrameSink for Frames {
     fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
         self.liveness.heard();
-        if let Some(queue) = &self.queue
-            && !frame.data.is_empty()
-        {
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.push_back(ServerFrame {
-                name: frame.event.map(str::to_owned),
-                data: frame.data.to_owned(),
-            });
+        let mut heard = self.heard();
+        if frame.data.is_empty() && frame.event != Some("error") {
+            heard.has_other = true;
+            return;
         }
+        heard.has_data = true;
+        heard.queue.push_back(ServerFrame {
+            name: frame.event.map(str::to_owned),
+            data: frame.data.to_owned(),
+        });
     }
 }

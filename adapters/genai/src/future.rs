@@ -55,8 +55,10 @@ async fn ask(provider: GenAi, mut chat: ChatRequest) -> Result<GenAiStream, Prov
     };
     let state_name = wire.state_name(&target.model);
     let turn = TurnSoFar::new(&chat.messages, provider.max_turn_bytes);
-    let decoder = Decoder::new(wire, state_name, turn);
-    let frames = Frames::new(chat.liveness.clone(), wire.has_frames());
+    let sound = chat.options.provider_fields.get("audio");
+    let sound_format = sound.and_then(|sound| sound.get("format")?.as_str());
+    let decoder = Decoder::new(wire, state_name, turn, sound_format.map(str::to_owned));
+    let frames = Frames::new(chat.liveness.clone());
 
     let scene = request::Scene {
         wire,

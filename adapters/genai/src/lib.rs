@@ -17,12 +17,14 @@
 //!
 //! # What is read, and by whom
 //!
-//! genai writes the request. Answers of Claude and of Gemini are read from the frames that genai hands over,
-//! since its events lack the place of encrypted reasoning, all but the last thought of a frame, pictures, and
-//! the reason for which a prompt was blocked. Answers of other models are read from its events. The README lists
-//! what was tested.
+//! genai writes the request. Answers of Claude, of Gemini and of OpenAI's protocols are read from the frames that
+//! genai hands over, since its events lack much: the place of encrypted reasoning, thoughts, refusals, pictures,
+//! sources, errors of many forms, and calls that aren't as genai expects them. Answers of other models are read from
+//! its events. The README lists what was tested.
 //!
-//! * **The end.** An answer without the end that its protocol has is cut, and recoverable.
+//! * **The end.** An answer without the end that its protocol has is cut, and recoverable. After a finish reason of
+//!   Chat Completions nothing makes an error of the answer, and the stream may go on for a second.
+//! * **What isn't understood** is an error if it can be one. What is bookkeeping is dropped, with a trace for each kind.
 //! * **Calls** come whole, and only of a turn that is whole. Pieces of their arguments come before, as `tool_input`.
 //! * **Reasoning** is handed back with its signatures, in its order: as
 //!   [`ProviderState`](unbroken::chat::ProviderState) of the provider `anthropic` or `gemini`, or of the name that
@@ -46,6 +48,7 @@ mod decode;
 mod failure;
 mod frames;
 mod future;
+mod nesting;
 mod prefill;
 mod provider;
 mod request;

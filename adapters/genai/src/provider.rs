@@ -51,7 +51,8 @@ impl GenAi {
         self
     }
 
-    /// Sets the maximum size in bytes of the calls and signatures of a turn together. Default 16 MiB.
+    /// Sets the maximum size in bytes of the calls, the signatures and the encoded sound of a turn together. A call
+    /// counts as its id, its name, its arguments, and 64 bytes. Default 16 MiB.
     pub fn max_turn_bytes(mut self, max: usize) -> Self {
         self.max_turn_bytes = max;
         self

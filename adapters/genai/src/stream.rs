@@ -1,16 +1,22 @@
 use std::{
     collections::VecDeque,
+    error::Error,
     fmt,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_core::Stream;
 use genai::chat::{ChatStream, ChatStreamEvent};
+use tokio::time::{Sleep, sleep};
 use unbroken::chat::{ChatEvent, ProviderError, TurnUsage};
 
 use crate::{decode::Decoder, failure, frames::Frames, prefill::PrefillSpace};
+
+// The usage may follow a whole answer. Not all servers end their stream then.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The events of an answer.
 ///
@@ -20,6 +26,8 @@ pub struct GenAiStream {
     inner: Option<Pin<Box<ChatStream>>>,
     frames: Frames,
     decoder: Decoder,
+    // Runs once the answer is whole.
+    linger: Option<Pin<Box<Sleep>>>,
     space: PrefillSpace,
     turn_usage: TurnUsage,
     events: VecDeque<ChatEvent>,
@@ -38,6 +46,7 @@ impl GenAiStream {
             inner: Some(Box::pin(inner)),
             frames,
             decoder,
+            linger: None,
             space,
             turn_usage,
             events: VecDeque::new(),
@@ -75,8 +84,9 @@ impl GenAiStream {
             let read = match read {
                 Ok(()) if self.decoder.is_done() => self.end(),
                 Ok(()) => match polled {
-                    Poll::Pending if self.events.is_empty() => return Poll::Pending,
-                    Poll::Pending => return Poll::Ready(()),
+                    Poll::Pending if !self.events.is_empty() => return Poll::Ready(()),
+                    Poll::Pending if self.has_lingered(cx) => self.end(),
+                    Poll::Pending => return Poll::Pending,
                     Poll::Ready(next) => self.take(next),
                 },
                 Err(error) => Err(error),
@@ -90,6 +100,14 @@ impl GenAiStream {
             }
         }
         Poll::Ready(())
+    }
+
+    fn has_lingered(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.decoder.is_finished() {
+            return false;
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        linger.as_mut().poll(cx).is_ready()
     }
 
     fn decode_frames(&mut self) -> Result<(), ProviderError> {
@@ -112,14 +130,23 @@ impl GenAiStream {
                 Ok(())
             }
             // A frame that genai doesn't understand; the decoder has read it.
-            Some(Err(error))
-                if self.decoder.reads_every_frame() && failure::is_of_a_frame(&error) =>
-            {
+            Some(Err(error)) if self.decoder.reads_frames() && failure::is_of_a_frame(&error) => {
                 tracing::debug!("genai doesn't understand a frame of the model's server");
                 Ok(())
             }
-            Some(Err(error)) => Err(failure::of(error)),
+            Some(Err(error)) => {
+                let error = failure::of(error);
+                if !self.decoder.is_finished() {
+                    return Err(error);
+                }
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "the model's server failed after its answer"
+                );
+                self.end()
+            }
             None if self.decoder.is_finished() => self.end(),
+            None if self.frames.are_no_stream() => Err(failure::no_stream()),
             None => Err(ProviderError::cut()),
         }
     }

@@ -9,7 +9,7 @@ use unbroken::{
     log::ErrorCode,
 };
 
-use crate::{call_ids::UsedIds, failure};
+use crate::{call_ids::UsedIds, failure, nesting::JsonNesting};
 
 // Models ask for a few tools at once.
 const MAX_CALLS: usize = 256;
@@ -26,15 +26,35 @@ pub(crate) struct TurnSoFar {
     max_bytes: usize,
 }
 
+/// A piece of a call, of a server that sends calls in pieces beside each other.
+#[derive(Debug, Default)]
+pub(crate) struct CallPiece<'a> {
+    /// The server's number of the call, if it gives one.
+    pub(crate) index: Option<i128>,
+    /// The server's id of the call, or nothing.
+    pub(crate) named: &'a str,
+    /// The name of the tool, or nothing.
+    pub(crate) tool: &'a str,
+    pub(crate) arguments: &'a str,
+    /// The number of the frame that holds it.
+    pub(crate) frame: u64,
+    /// True if no other call has this index.
+    pub(crate) is_alone: bool,
+}
+
 #[derive(Debug)]
 struct CallSoFar {
     id: String,
     // The server's number of it, of servers that number their calls.
-    index: Option<u64>,
+    index: Option<i128>,
     // The id that the server gave.
     named: String,
+    // Empty until the server names it.
     tool: String,
     arguments: ArgumentsSoFar,
+    nesting: JsonNesting,
+    // The number of the last frame with a piece of it.
+    frame: u64,
     state: Option<ProviderState>,
 }
 
@@ -74,6 +94,13 @@ impl TurnSoFar {
         Err(ProviderError::new(message).with_code(ErrorCode::Limit))
     }
 
+    /// Sets why the model stopped. A turn that isn't whole doesn't become so.
+    pub(crate) fn stop(&mut self, reason: FinishReason) {
+        if self.finish.as_ref().is_none_or(FinishReason::is_whole) {
+            self.finish = Some(reason);
+        }
+    }
+
     fn allow_call(&self) -> Result<(), ProviderError> {
         if self.calls.len() < MAX_CALLS {
             return Ok(());
@@ -89,19 +116,24 @@ impl TurnSoFar {
         named: &str,
         tool: String,
     ) -> Result<ChatEvent, ProviderError> {
+        let at = self.open_call(named, tool)?;
+        Ok(self.calls[at].announcement())
+    }
+
+    fn open_call(&mut self, named: &str, tool: String) -> Result<usize, ProviderError> {
         self.hold(64 + named.len() + tool.len())?;
         self.allow_call()?;
-        let id = self.ids.next(named);
-        let event = ToolInput::new(&id, "").name(&tool).into();
         self.calls.push(CallSoFar {
-            id,
+            id: self.ids.next(named),
             index: None,
             named: named.to_owned(),
             tool,
             arguments: ArgumentsSoFar::Text(String::new()),
+            nesting: JsonNesting::default(),
+            frame: 0,
             state: None,
         });
-        Ok(event)
+        Ok(self.calls.len() - 1)
     }
 
     /// Adds a piece of the arguments of the last call. Returns its event.
@@ -120,7 +152,9 @@ impl TurnSoFar {
             return Ok(None);
         };
         text.push_str(piece);
-        Ok((!piece.is_empty()).then(|| ToolInput::new(&call.id, piece).into()))
+        call.nesting.pass(piece);
+        let is_shown = !piece.is_empty() && !call.tool.is_empty();
+        Ok(is_shown.then(|| ToolInput::new(&call.id, piece).into()))
     }
 
     /// Returns true if the last call has arguments.
@@ -158,6 +192,8 @@ impl TurnSoFar {
             index: None,
             tool,
             arguments: ArgumentsSoFar::Whole(arguments),
+            nesting: JsonNesting::default(),
+            frame: 0,
             state,
         });
         Ok(())
@@ -183,47 +219,98 @@ impl TurnSoFar {
         self.calls.iter().any(|call| call.named == named)
     }
 
-    /// Sets the arguments of the call with this id of the server.
-    pub(crate) fn set_arguments(&mut self, named: &str, arguments: Value) {
-        if let Some(call) = self.calls.iter_mut().rfind(|call| call.named == named) {
-            call.arguments = ArgumentsSoFar::Whole(arguments);
-        }
+    /// Returns true if there is a call whose tool the server has not named.
+    pub(crate) fn has_nameless_call(&self) -> bool {
+        self.calls.iter().any(|call| call.tool.is_empty())
     }
 
-    /// Takes a piece of a call, of a server that numbers its calls.
+    /// Takes a piece of a call, of a server that sends calls in pieces beside each other.
     ///
-    /// A piece continues the last call of its number, unless it has another id and a name: some servers give
-    /// all of their calls one number.
+    /// A piece continues the last call of its number, or the last call of all if it has no number. It begins a
+    /// call if it has another id and a name: some servers give all of their calls one number. Without ids it
+    /// begins one if it repeats a name, and either the call's arguments are whole and the piece has more, or it
+    /// stands beside another piece of that call in one frame.
     pub(crate) fn piece_of_call(
         &mut self,
-        index: u64,
-        named: &str,
-        tool: &str,
-        piece: &str,
+        piece: &CallPiece<'_>,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        let goes_on = |call: &CallSoFar| {
-            let has_another_id = !named.is_empty() && !call.named.is_empty() && call.named != named;
-            !has_another_id || tool.is_empty()
+        let CallPiece {
+            index,
+            named,
+            tool,
+            arguments,
+            frame,
+            is_alone,
+        } = *piece;
+        if named.is_empty() && tool.is_empty() && arguments.is_empty() {
+            return Ok(());
+        }
+        let last = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index),
+            None => self.calls.len().checked_sub(1),
         };
-        let last = (self.calls.iter()).rposition(|call| call.index == Some(index));
-        let at = match last.filter(|at| goes_on(&self.calls[*at])) {
-            Some(at) => at,
-            None if tool.is_empty() && named.is_empty() && piece.is_empty() => return Ok(()),
-            None if tool.is_empty() => {
-                return Err(failure::unreadable("a call without the name of its tool"));
+        let goes_on = |call: &CallSoFar| {
+            if is_alone {
+                return true;
             }
-            None => {
-                out.push_back(self.begin_call(named, tool.to_owned())?);
-                self.calls.len() - 1
+            if !named.is_empty() && !call.named.is_empty() {
+                return call.named == named || tool.is_empty();
             }
+            let is_named_again = !tool.is_empty() && !call.tool.is_empty();
+            let has_ended = call.nesting.is_whole() && !arguments.is_empty();
+            let is_beside = call.frame == frame && !call.nesting.is_open();
+            !(is_named_again && (has_ended || is_beside))
+        };
+        let at = if let Some(at) = last.filter(|at| goes_on(&self.calls[*at])) {
+            at
+        } else {
+            let at = self.open_call(named, tool.to_owned())?;
+            if !tool.is_empty() {
+                out.push_back(self.calls[at].announcement());
+            }
+            at
         };
         let call = &mut self.calls[at];
-        call.index = Some(index);
-        if call.named.is_empty() {
+        call.index = index.or(call.index);
+        call.frame = frame;
+        if call.named.is_empty() && !named.is_empty() {
             named.clone_into(&mut call.named);
+            if call.tool.is_empty() {
+                // Nothing was told of it.
+                call.id = self.ids.next(named);
+            }
         }
-        out.extend(self.add_to_call(at, piece)?);
+        if call.tool.is_empty() && !tool.is_empty() {
+            tool.clone_into(&mut call.tool);
+            out.push_back(call.announcement());
+            self.hold(tool.len())?;
+        }
+        out.extend(self.add_to_call(at, arguments)?);
+        Ok(())
+    }
+
+    /// Sets the whole arguments of the call with this number. Appends the event of what wasn't shown of them.
+    pub(crate) fn finish_call(
+        &mut self,
+        index: i128,
+        arguments: &str,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let at = (self.calls.iter()).rposition(|call| call.index == Some(index));
+        let Some(at) = at.filter(|_| !arguments.is_empty()) else {
+            return Ok(());
+        };
+        let ArgumentsSoFar::Text(text) = &self.calls[at].arguments else {
+            return Ok(());
+        };
+        if let Some(rest) = arguments.strip_prefix(text.as_str()) {
+            out.extend(self.add_to_call(at, rest)?);
+        } else {
+            // They count, whatever the pieces were.
+            self.hold(arguments.len())?;
+            self.calls[at].arguments = ArgumentsSoFar::Text(arguments.to_owned());
+        }
         Ok(())
     }
 
@@ -278,6 +365,15 @@ impl TurnSoFar {
 }
 
 impl CallSoFar {
+    // The event that names the call, with the arguments so far.
+    fn announcement(&self) -> ChatEvent {
+        let so_far = match &self.arguments {
+            ArgumentsSoFar::Text(text) => text.as_str(),
+            ArgumentsSoFar::Whole(_) => "",
+        };
+        ToolInput::new(&self.id, so_far).name(&self.tool).into()
+    }
+
     fn into_call(self) -> ToolCall {
         let mut call = match self.arguments {
             ArgumentsSoFar::Text(text) => ToolCall::from_text(self.id, self.tool, &text),

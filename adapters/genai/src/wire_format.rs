@@ -72,19 +72,9 @@ impl WireFormat {
         }
     }
 
-    /// Returns true if frames of the server are read.
-    pub(crate) fn has_frames(self) -> bool {
-        self != Self::Other
-    }
-
-    /// Returns true if genai's own events aren't read.
+    /// Returns true if frames of the server are read, and genai's own events aren't.
     pub(crate) fn is_read_from_frames(self) -> bool {
-        self.is_claude() || self == Self::Gemini
-    }
-
-    /// Returns true if calls are read from the frames.
-    pub(crate) fn has_calls_in_frames(self) -> bool {
-        self.is_read_from_frames() || self == Self::Chat
+        self != Self::Other
     }
 
     pub(crate) fn is_claude(self) -> bool {

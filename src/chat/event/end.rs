@@ -25,6 +25,10 @@ pub struct Complete {
     /// repeats no value of the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mismatch: Option<String>,
+    /// The reason why the text wasn't checked against that format, for people. Absent if it was, or if the request
+    /// asked for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<String>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -295,6 +295,12 @@ mod tests {
                 "unbroken": {"mismatch": "it is no JSON"},
             })
         );
+        let mut complete = Complete::new();
+        complete.unchecked = Some("it is too long".to_owned());
+        assert_eq!(
+            end(complete.into())["metadata"]["unbroken"],
+            json!({"unchecked": "it is too long"})
+        );
         let failed = ErrorEvent::new(ErrorCode::Provider, "no").recoverable(true);
         assert_eq!(
             end(failed.into()),

@@ -32,7 +32,7 @@ impl AgUiFold {
             finish_reason: Some(complete.finish_reason.as_str()),
             ..TanstackMetadata::default()
         };
-        let mismatch = complete.mismatch.as_deref();
+        let (mismatch, unchecked) = (complete.mismatch.as_deref(), complete.unchecked.as_deref());
         let pending = RunOutcome::Success {
             pending_tool_call_ids: &self.pending,
         };
@@ -43,8 +43,9 @@ impl AgUiFold {
             usage: self.usage_of(complete.usage.as_ref()),
             metadata: Some(Metadata {
                 tanstack: Some(tanstack),
-                unbroken: mismatch.map(|_| UnbrokenMetadata {
+                unbroken: mismatch.or(unchecked).map(|_| UnbrokenMetadata {
                     mismatch,
+                    unchecked,
                     ..UnbrokenMetadata::default()
                 }),
             }),

@@ -135,6 +135,9 @@ pub(super) struct UnbrokenMetadata<'a> {
     /// The first places at which the text doesn't fit the format that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mismatch: Option<&'a str>,
+    /// The reason why the text wasn't checked against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unchecked: Option<&'a str>,
     /// True for the result of a call that never came.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) incomplete: bool,

@@ -81,7 +81,7 @@
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
 //! | `restarted` | `CUSTOM` of this name, after a `MESSAGES_SNAPSHOT` by [option](#restarts) |
-//! | `complete` | `RUN_FINISHED`, with `usage`; `metadata.unbroken.mismatch` tells where the text doesn't fit [the format that was asked for](field@crate::chat::Complete::mismatch) |
+//! | `complete` | `RUN_FINISHED`, with `usage`; `metadata.unbroken.mismatch` tells where the text doesn't fit [the format that was asked for](field@crate::chat::Complete::mismatch), and `unchecked` why it wasn't checked |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!

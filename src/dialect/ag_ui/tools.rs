@@ -171,6 +171,9 @@ impl AgUiFold {
         out: &mut JsonFrames,
     ) {
         self.call(call, out);
+        if call.is_half() {
+            return self.failure(&ToolError::new(&*call.id, &*call.name, ToolCall::HALF), out);
+        }
         self.close(out);
         let mut value = serde_json::json!({
             "toolCallId": call.id,

@@ -458,6 +458,12 @@ mod tests {
         let transcript: Transcript = events.iter().collect();
         let message = UiMessage::from_transcript("m1", &transcript);
         assert_eq!(message.metadata, Some(metadata));
+        let mut complete = Complete::new();
+        complete.unchecked = Some("it is too long".to_owned());
+        assert_eq!(
+            chunks(&[complete.into()]).last().unwrap()["messageMetadata"],
+            json!({"unbroken": {"unchecked": "it is too long"}})
+        );
     }
 
     #[test]

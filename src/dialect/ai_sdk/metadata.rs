@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::{Citation, Media, MediaDetail, ProviderState, Usage};
+use crate::chat::{Citation, Complete, Media, MediaDetail, ProviderState, Usage};
 
 /// The namespace.
 const NAMESPACE: &str = "unbroken";
@@ -96,12 +96,12 @@ pub(super) fn is_incomplete(metadata: Option<&Value>) -> bool {
     own(metadata).is_some_and(|own| own.get(INCOMPLETE) == Some(&Value::Bool(true)))
 }
 
-/// Returns the metadata of an answer, `{usage, model, unbroken}`, as far as they are known. `mismatch` is
-/// that of the end of the answer.
+/// Returns the metadata of an answer, `{usage, model, unbroken}`, as far as they are known. `complete` is
+/// the end of the answer.
 pub(super) fn of_answer(
     usage: Option<&Usage>,
     model: Option<&str>,
-    mismatch: Option<&str>,
+    complete: Option<&Complete>,
 ) -> Option<Value> {
     let mut fields = Map::new();
     if let Some(usage) = usage {
@@ -110,8 +110,15 @@ pub(super) fn of_answer(
     if let Some(model) = model {
         fields.insert("model".into(), model.into());
     }
-    if let Some(mismatch) = mismatch {
-        fields.insert(NAMESPACE.into(), json!({ "mismatch": mismatch }));
+    let mut own = Map::new();
+    for (name, told) in [
+        ("mismatch", complete.and_then(|it| it.mismatch.as_deref())),
+        ("unchecked", complete.and_then(|it| it.unchecked.as_deref())),
+    ] {
+        own.extend(told.map(|told| (name.to_owned(), told.into())));
+    }
+    if !own.is_empty() {
+        fields.insert(NAMESPACE.into(), own.into());
     }
     (!fields.is_empty()).then(|| fields.into())
 }

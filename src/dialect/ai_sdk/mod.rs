@@ -114,11 +114,11 @@
 //! | `provider_state` | the `providerMetadata` of the reasoning before it, or of reasoning without text; of a call that was sent before it, a `data-provider-state` with the id of the call |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
 //! | `restarted` | `data-restarted`, and a new step; earlier chunks stay. By [option](AiSdk::restarts) `reset-step`, see [below](#restarts) |
-//! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage, the model and the mismatch; before it `abort` or `error` for these two |
+//! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage, the model and the mismatch, or why it is unchecked; before it `abort` or `error` for these two |
 //!
 //! The metadata of a message is `{usage, model, unbroken}`, each as far as it is known: `usage` is that of the
 //! answer so far, `{inputTokens, outputTokens, cachedInputTokens?, reasoningTokens?}`, `model` the one that
-//! answered the last turn, and `unbroken` is `{mismatch}`, where the whole text doesn't fit
+//! answered the last turn, and `unbroken` is `{mismatch}` or `{unchecked}`, where the whole text doesn't fit
 //! [the format that was asked for](field@crate::chat::Complete::mismatch). A schema that a page sets for metadata has to
 //! allow these.
 //!

@@ -261,7 +261,9 @@ fn tool_part(
     };
     let mut call = ToolCall::new(id, name, input.cloned().unwrap_or_default());
     let state = outcome.as_ref().and_then(|_| states.remove(id));
-    call.provider_state = state.or_else(|| metadata::state(of_call));
+    let state = state.or_else(|| metadata::state(of_call));
+    // Of a call that was refused as it came.
+    call.provider_state = state.or_else(|| metadata::state(of_result));
     Some(ToolPart { call, outcome })
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     event::{EventBody, ResponseEvent},
     item::{ItemStatus, OutputItem, OutputPart},
-    response::{ResponseIdentity, ResponseObject, ResponseState},
+    response::{BesideTheApi, ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
     chat::{ChatEvent, Complete, ProviderState, TextKind, ToolCall, TurnEnd, Usage, text_content},
@@ -49,8 +49,8 @@ pub(super) struct ResponseFold {
     state: ResponseState,
     usage: Option<Usage>,
     model: Option<String>,
-    /// The places at which the whole text doesn't fit the format that was asked for.
-    mismatch: Option<String>,
+    /// The end, without its text.
+    complete: Option<Complete>,
     has_text: bool,
 }
 
@@ -91,7 +91,7 @@ impl ResponseFold {
             state: ResponseState::InProgress,
             usage: None,
             model: None,
-            mismatch: None,
+            complete: None,
             has_text: false,
         }
     }
@@ -329,7 +329,10 @@ impl ResponseFold {
         for (call, turn) in std::mem::take(&mut self.calls) {
             self.function_call(&call, turn, out);
         }
-        self.mismatch.clone_from(&complete.mismatch);
+        self.complete = Some(Complete {
+            text: None,
+            ..complete.clone()
+        });
         let state = ResponseState::complete(complete);
         self.end(state, complete.usage.as_ref(), out);
     }
@@ -358,7 +361,7 @@ impl ResponseFold {
             &self.items[self.valid_from..],
             self.model.as_deref(),
             is_over.then_some(self.usage.as_ref()).flatten(),
-            self.mismatch.as_deref(),
+            self.complete.as_ref().and_then(BesideTheApi::of),
         )
     }
 

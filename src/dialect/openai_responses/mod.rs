@@ -112,7 +112,8 @@
 //! `get_final_response` raises for every response that isn't `completed`, whatever the reason.
 //!
 //! Beside the API, a response has `unbroken.mismatch` where its text doesn't fit `text.format`: the
-//! [first places](field@crate::chat::Complete::mismatch) at which it doesn't.
+//! [first places](field@crate::chat::Complete::mismatch) at which it doesn't; or `unbroken.unchecked`, the
+//! [reason](field@crate::chat::Complete::unchecked) why it wasn't checked.
 //!
 //! Each event has a `sequence_number`, which is equal in every replay. A request that waits for the end
 //! gets 200 for a failed or cancelled response too, with its `status` and `error`.

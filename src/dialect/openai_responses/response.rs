@@ -166,8 +166,22 @@ pub(super) struct ResponseObject<'a> {
 
 /// Fields of this library.
 #[derive(Debug, Serialize)]
-struct BesideTheApi<'a> {
-    mismatch: &'a str,
+pub(super) struct BesideTheApi<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mismatch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchecked: Option<&'a str>,
+}
+
+impl<'a> BesideTheApi<'a> {
+    /// Returns what the end of the answer tells of its format, if it tells something.
+    pub(super) fn of(complete: &'a Complete) -> Option<Self> {
+        let this = Self {
+            mismatch: complete.mismatch.as_deref(),
+            unchecked: complete.unchecked.as_deref(),
+        };
+        this.mismatch.or(this.unchecked).map(|_| this)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -242,7 +256,7 @@ impl<'a> ResponseObject<'a> {
         output: &'a [OutputItem],
         model: Option<&'a str>,
         usage: Option<&Usage>,
-        mismatch: Option<&'a str>,
+        unbroken: Option<BesideTheApi<'a>>,
     ) -> Self {
         let asked = &identity.request;
         // A call that came to nothing is not for the client to run.
@@ -291,7 +305,7 @@ impl<'a> ResponseObject<'a> {
             top_p: asked.top_p,
             truncation: "disabled",
             usage: usage.map(ResponseUsage::from),
-            unbroken: mismatch.map(|mismatch| BesideTheApi { mismatch }),
+            unbroken,
         }
     }
 }

@@ -143,6 +143,10 @@ impl ResponseFold {
             *status = ItemStatus::Completed;
             name.clone_from(&call.name);
         }
+        // No client may run it.
+        if call.is_half() {
+            return self.cut_call(output_index, out);
+        }
         let item = &self.items[output_index];
         if let OutputItem::FunctionCall {
             id,
@@ -189,6 +193,9 @@ impl ResponseFold {
         self.close(ItemStatus::Completed, out);
         if self.written_calls.contains_key(&call.id) {
             return;
+        }
+        if call.is_half() && self.is_function(&call.name) {
+            return self.function_call(&call, turn, out);
         }
         let next_item = |fold: &Self| fold.item_id_of("mcp", turn);
         self.state_of_call(&call, turn, next_item, out);

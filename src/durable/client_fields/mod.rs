@@ -189,8 +189,8 @@ impl ClientFields {
     /// answer doesn't fit. These keywords are known: `type`, `properties`, `required`, `additionalProperties`,
     /// `items`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `$ref` within the schema, `$defs`, `definitions`, and
     /// the bounds of numbers, texts, lists and objects; `format` and other annotations decide nothing. With any
-    /// other keyword, such as `pattern`, or if the steps don't suffice, only that the answer is JSON is checked,
-    /// and a trace says why.
+    /// other keyword, such as `pattern`, or if the steps don't suffice, only that the answer is JSON is checked, and
+    /// [`Complete::unchecked`](field@crate::chat::Complete::unchecked) tells why.
     pub fn response_format(mut self, max_bytes: usize) -> Self {
         self.options.response_format = Some(max_bytes);
         self

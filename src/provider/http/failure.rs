@@ -6,12 +6,10 @@
 use std::{error::Error, fmt, time::Duration};
 
 use reqwest::StatusCode;
-use serde_json::{Value, error::Category};
+use serde_json::error::Category;
 
-use crate::{
-    chat::{ProviderError, has_reserved_name},
-    log::ErrorCode,
-};
+use super::error_name::ErrorName;
+use crate::{chat::ProviderError, log::ErrorCode};
 
 /// Creates the error of a connection that failed or broke before the response.
 pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
@@ -111,10 +109,10 @@ pub(crate) fn refused(
     code: Option<ErrorName>,
     retry_after: Option<Duration>,
 ) -> ProviderError {
-    let status = status.or_else(|| StatusCode::from_u16(code.as_ref()?.number?).ok());
+    let status = status.or_else(|| code.as_ref()?.status());
     let (message, recoverable) = code
         .as_ref()
-        .and_then(|code| by_word(code.word.as_deref()?))
+        .and_then(|code| by_word(code.word()?))
         .or_else(|| by_status(status?))
         .unwrap_or(("the model's server reported an error; try again", true));
     let message = with_wait(message, retry_after.filter(|_| recoverable));
@@ -164,11 +162,7 @@ pub(super) fn is_about_the_request(error: &ProviderError) -> bool {
     let Some(refusal) = server_refusal(error) else {
         return false;
     };
-    let known = |code: &ErrorName| {
-        code.word
-            .as_deref()
-            .is_some_and(|word| by_word(word).is_some())
-    };
+    let known = |code: &ErrorName| code.word().is_some_and(is_known);
     refusal
         .status
         .is_some_and(|status| status.is_client_error())
@@ -253,6 +247,11 @@ fn by_word(word: &str) -> Option<(&'static str, bool)> {
     })
 }
 
+/// Returns true if a word has a meaning of its own, whatever the status.
+pub(super) fn is_known(word: &str) -> bool {
+    by_word(word).is_some()
+}
+
 fn by_status(status: StatusCode) -> Option<(&'static str, bool)> {
     Some(match status.as_u16() {
         401 | 403 => (
@@ -268,88 +267,6 @@ fn by_status(status: StatusCode) -> Option<(&'static str, bool)> {
         500..=599 => ("the model's server has failed; try again", true),
         _ => return None,
     })
-}
-
-/// The server's short names of an error. Its texts are not kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ErrorName {
-    word: Option<String>,
-    number: Option<u16>,
-}
-
-impl ErrorName {
-    fn of_word(word: &str) -> Self {
-        Self {
-            word: Some(word.to_owned()),
-            number: None,
-        }
-    }
-
-    fn add(&mut self, value: &Value) {
-        match value {
-            // Only what looks like a code is one: a sentence may quote the key.
-            Value::String(word) if is_plain(word) => {
-                if let Ok(number) = word.parse() {
-                    self.number.get_or_insert(number);
-                } else if self
-                    .word
-                    .as_deref()
-                    .is_none_or(|word| by_word(word).is_none())
-                {
-                    self.word = Some(word.clone());
-                }
-            }
-            Value::Number(number) => {
-                let number = number
-                    .as_u64()
-                    .and_then(|number| u16::try_from(number).ok());
-                self.number = self.number.or(number);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn is_plain(word: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    (1..=40).contains(&word.len()) && word.bytes().all(plain)
-}
-
-/// Returns the code in the body of an error response.
-pub(super) fn code_of_body(body: &[u8]) -> Option<ErrorName> {
-    if has_reserved_name(body) {
-        return None;
-    }
-    let body: Value = serde_json::from_slice(body).ok()?;
-    // Gemini sends a list of one.
-    let body = body.get(0).unwrap_or(&body);
-    code_of_error(body.get("error").unwrap_or(body))
-}
-
-/// Returns the code in an error, which is an object, or a sentence from some servers.
-pub(crate) fn code_of_error(error: &Value) -> Option<ErrorName> {
-    if let Value::String(sentence) = error {
-        return code_of_sentence(sentence);
-    }
-    let mut code = ErrorName::default();
-    for value in [error.get("code"), error.get("type")].into_iter().flatten() {
-        code.add(value);
-    }
-    (code != ErrorName::default()).then_some(code)
-}
-
-// Ollama sends sentences only.
-fn code_of_sentence(sentence: &str) -> Option<ErrorName> {
-    let word = if sentence.contains("does not support tools") {
-        "no_tools"
-    } else if sentence.contains("does not support thinking") {
-        "no_thinking"
-    } else if sentence.starts_with("model ") && sentence.contains("not found") {
-        "model_not_found"
-    } else {
-        return None;
-    };
-    Some(ErrorName::of_word(word))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -371,7 +288,7 @@ impl fmt::Display for ServerRefusal {
         if let Some(status) = self.status {
             write!(f, " status {}", status.as_u16())?;
         }
-        match self.code.as_ref().and_then(|code| code.word.as_deref()) {
+        match self.code.as_ref().and_then(ErrorName::word) {
             Some(word) => write!(f, " code {word}"),
             None => f.write_str(" no code"),
         }
@@ -382,12 +299,12 @@ impl Error for ServerRefusal {}
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json, value::to_raw_value};
 
-    use super::*;
+    use super::{super::error_name::code_of_error, *};
 
     fn of(error: &Value) -> ProviderError {
-        refused(None, code_of_error(error), None)
+        refused(None, code_of_error(&to_raw_value(error).unwrap()), None)
     }
 
     #[test]
@@ -438,6 +355,28 @@ mod tests {
                 "reported an error",
                 true,
             ),
+            (
+                json!({"message": "M", "type": "BadRequestError", "code": null}),
+                "refused the request",
+                false,
+            ),
+            (
+                json!({"type": "rate_limit_error", "message": "M"}),
+                "asked too much",
+                true,
+            ),
+            (
+                json!({"type": "overloaded_error", "message": "M"}),
+                "has failed; try again",
+                true,
+            ),
+            (json!({"type": "permission_error"}), "credentials", false),
+            (
+                json!({"status": "RESOURCE_EXHAUSTED"}),
+                "asked too much",
+                true,
+            ),
+            (json!("rate_limit_exceeded"), "asked too much", true),
             (
                 json!({"code": null, "type": ["x"]}),
                 "reported an error",

@@ -8,6 +8,8 @@ use reqwest::{
     RequestBuilder, Response, StatusCode,
     header::{HeaderMap, HeaderName, RETRY_AFTER},
 };
+#[cfg(feature = "openai-responses-upstream")]
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 #[cfg(feature = "openai-responses-upstream")]
@@ -15,13 +17,12 @@ use super::failure::InPlaceOfStream;
 use super::{
     AnswerStream, Decode, Upstream,
     call_reports::CallReports,
+    error_name::code_of_body,
     failure,
     opening::Opening,
     retries::{Failure, Retries},
 };
 use crate::chat::ProviderError;
-#[cfg(feature = "openai-responses-upstream")]
-use crate::chat::has_reserved_name;
 
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -97,7 +98,7 @@ impl Upstream {
         begin(self, self.post(body), reports, decoder).await
     }
 
-    /// Reads the JSON that the server has under this path. It is tried once.
+    /// Reads the JSON that the server has under this path, as text. It is tried once.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Upstream {
         path: &[&str],
         query: &[(&str, &str)],
         reports: &CallReports,
-    ) -> Result<serde_json::Value, Failure> {
+    ) -> Result<String, Failure> {
         let deadline = Instant::now() + self.idle_timeout();
         let sent = timeout_at(deadline, self.get(path, query).send());
         let response = sent
@@ -129,18 +130,18 @@ impl Upstream {
                 None => ProviderError::cut().with_source(error),
             })?;
         reports.liveness.heard();
-        let body = body.to_bytes();
-        if has_reserved_name(&body) {
-            return Err(failure::no_stream(InPlaceOfStream::Json).into());
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        match serde_json::from_str::<&RawValue>(&body) {
+            Ok(_) => Ok(body),
+            Err(error) => Err(failure::unreadable(error).into()),
         }
-        serde_json::from_slice(&body).map_err(|error| failure::unreadable(error).into())
     }
 
     /// Decodes an answer that was read whole.
     #[cfg(feature = "openai-responses-upstream")]
     pub(crate) async fn read_whole(
         &self,
-        whole: &serde_json::Value,
+        whole: &str,
         reports: &CallReports,
         decoder: Box<dyn Decode>,
     ) -> Result<AnswerStream, Failure> {
@@ -265,7 +266,7 @@ async fn refused(response: Response) -> Failure {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(_)) | Err(_) => Bytes::new(),
     };
-    let code = failure::code_of_body(&body);
+    let code = code_of_body(&body);
     Failure {
         error: failure::refused(Some(status), code, retry_after),
         retry,

@@ -1,7 +1,7 @@
 //! Fuzzes decoders with changed recordings of servers.
 //!
-//! The recordings are changed at random, byte by byte and value by value, for 2 s, or for as many
-//! seconds as `UNBROKEN_FUZZ_SECONDS` says. `UNBROKEN_FUZZ_SEED` repeats a run that failed.
+//! The recordings are changed at random, byte by byte and value by value, or answers are made up by a
+//! grammar, for 2 s, or for as many seconds as `UNBROKEN_FUZZ_SECONDS` says. `UNBROKEN_FUZZ_SEED` repeats a run that failed.
 
 use std::{
     collections::VecDeque,
@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 )]
 pub(crate) mod shapes;
 
+mod grammar;
+
+pub(crate) use self::grammar::{Grammar, Rule};
 use super::Decode;
 use crate::chat::{ChatEvent, ProviderError};
 
@@ -29,13 +32,36 @@ type DecodeOutcome = (Vec<ChatEvent>, Result<(), String>);
 
 /// Feeds changed `seeds` to decoders. `decoder` makes one with a maximum length of its lines.
 pub(crate) fn fuzz(seeds: &[&[u8]], decoder: impl Fn(usize) -> Box<dyn Decode>) {
+    feed(|chance| input(seeds, chance), decoder, |_| true);
+}
+
+/// Feeds answers of a protocol to decoders: JSON that is well-formed, with odd content.
+pub(crate) fn fuzz_grammar(grammar: &Grammar, decoder: impl Fn(usize) -> Box<dyn Decode>) {
+    feed(|chance| grammar.answer(chance), decoder, is_of_a_vendor);
+}
+
+/// Returns true if an answer ends with a reason that is no failure, and has calls only if it is whole.
+fn is_of_a_vendor(answer: &[ChatEvent]) -> bool {
+    let Some(ChatEvent::Complete(end)) = answer.last() else {
+        return false;
+    };
+    let is_call = |event: &ChatEvent| matches!(event, ChatEvent::ToolCalls(_));
+    let reason = &end.finish_reason;
+    !reason.is_failure() && (reason.is_whole() || !answer.iter().any(is_call))
+}
+
+fn feed(
+    mut input: impl FnMut(&mut SeededRandom) -> Vec<u8>,
+    decoder: impl Fn(usize) -> Box<dyn Decode>,
+    is_right: fn(&[ChatEvent]) -> bool,
+) {
     let seconds = number("UNBROKEN_FUZZ_SECONDS").unwrap_or(2);
     let seed = number("UNBROKEN_FUZZ_SEED").unwrap_or_else(|| getrandom::u64().unwrap());
     let mut chance = SeededRandom(seed);
     let began = Instant::now();
     let (mut inputs, mut whole, mut failed) = (0_u64, 0_u64, 0_u64);
     while began.elapsed() < Duration::from_secs(seconds) {
-        let input = input(seeds, &mut chance);
+        let input = input(&mut chance);
         let max = if chance.one_in(4) {
             chance.below(300)
         } else {
@@ -57,6 +83,7 @@ pub(crate) fn fuzz(seeds: &[&[u8]], decoder: impl Fn(usize) -> Box<dyn Decode>) 
                 whole += 1;
                 assert_eq!(terminal, 1, "{}", place());
                 assert!(at_once.0.last().unwrap().is_terminal(), "{}", place());
+                assert!(is_right(&at_once.0), "{}", place());
             }
             Err(error) => {
                 failed += 1;

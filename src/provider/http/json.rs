@@ -44,6 +44,11 @@ pub(crate) fn each_element<'a>(
     failed.map_or(Ok(true), Err)
 }
 
+/// Returns JSON without line breaks, which are space in it.
+pub(crate) fn on_one_line(json: &str) -> String {
+    json.trim().replace(['\n', '\r'], " ")
+}
+
 /// The kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

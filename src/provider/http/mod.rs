@@ -119,7 +119,7 @@ mod call_ids;
 mod call_reports;
 mod config_error;
 mod decode;
-mod error_body;
+mod error_name;
 mod failure;
 mod functions;
 mod future;
@@ -150,6 +150,8 @@ mod unsupported;
 mod upstream;
 mod wtf8;
 
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) use self::error_name::code_of_error;
 #[cfg(any(
     feature = "ollama",
     feature = "openai",
@@ -160,7 +162,7 @@ pub(crate) use self::{
     call_ids::CallIds,
     call_reports::CallReports,
     decode::Decode,
-    failure::{code_of_error, refused, too_long, too_many, unreadable},
+    failure::{refused, too_long, too_many, unreadable},
     functions::{argument_bytes, functions, object},
     lines::Lines,
     made_pictures::MadePictures,
@@ -188,7 +190,7 @@ pub(crate) use self::{
     made_pictures::not_passed_on,
     options::openai_options,
     partial_call::PartialCall,
-    reported::{is_ping, reported_error},
+    reported::{error_of, is_ping, reported_error},
     sse_decoder::{SseAnswer, SseDecoder},
 };
 /// The HTTP client of `http_client`, in the version that it takes.

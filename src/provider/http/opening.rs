@@ -5,14 +5,14 @@
 //! response as lines of JSON. A stream with a wrong type is read here too; nothing else is an answer.
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     Protocol,
-    error_body::error_in,
     failure::{self, InPlaceOfStream},
+    reported::reported,
 };
-use crate::chat::{ProviderError, has_reserved_name};
+use crate::chat::ProviderError;
 
 // No event is this far away: only space before a stream is.
 const MAX_SPACE: usize = 64 * 1024;
@@ -154,7 +154,7 @@ impl Opening {
             self.searched = self.read.len();
             if let Some(end) = end.filter(|end| end - self.space <= self.max_bytes) {
                 match decode(&self.read[self.space..end]) {
-                    Ok(value) => return self.value(&value),
+                    Ok(json) => return self.value(&json),
                     Err(_) => self.is_long = true,
                 }
             }
@@ -166,7 +166,7 @@ impl Opening {
             return Opened::Undecided;
         }
         match decode(&self.read[self.space..]) {
-            Ok(value) => self.value(&value),
+            Ok(json) => self.value(&json),
             // Lines of which the first is broken, or JSON that was cut.
             Err(_) if self.content_type == ContentType::Stream => self.stream(),
             Err(error) if error.is_eof() => Opened::Undecided,
@@ -174,22 +174,24 @@ impl Opening {
         }
     }
 
-    fn value(&mut self, value: &Value) -> Opened {
-        if (self.protocol.is_line)(value) && !self.is_long {
+    fn value(&mut self, json: &str) -> Opened {
+        if (self.protocol.is_line)(json) && !self.is_long {
             self.content_type = ContentType::Stream;
             return self.stream();
         }
-        if let Some(bytes) = (self.protocol.as_stream)(value) {
+        if let Some(bytes) = (self.protocol.as_stream)(json) {
             return Opened::Whole(bytes);
         }
         // The decoder knows an error inside a stream.
         if self.content_type == ContentType::Stream {
             return self.stream();
         }
+        // A sentence alone is no error: any server may say one.
+        let error = reported(json, false).filter(|_| !json.starts_with('"'));
         let problem = || failure::refused(None, None, None);
         let problem = (self.content_type == ContentType::Problem).then(problem);
         Opened::Refused(
-            error_in(value)
+            error
                 .or(problem)
                 .unwrap_or_else(|| failure::no_stream(InPlaceOfStream::Json)),
         )
@@ -244,256 +246,12 @@ fn is_field(text: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// Decodes JSON. A reserved name is an error.
-fn decode(json: &[u8]) -> serde_json::Result<Value> {
-    if has_reserved_name(json) {
-        return Err(serde::de::Error::custom("a reserved name"));
-    }
-    serde_json::from_slice(json)
+/// Returns bytes that are JSON as text. Bytes that are no UTF-8 are replaced, as in a stream.
+fn decode(json: &[u8]) -> serde_json::Result<String> {
+    let json = String::from_utf8_lossy(json).into_owned();
+    serde_json::from_str::<&RawValue>(&json)?;
+    Ok(json)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PARTS: [&[u8]; 24] = [
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b"\"",
-        b",",
-        b":",
-        b"1",
-        b" ",
-        b"\n",
-        b"\r\n",
-        b"<",
-        b"x",
-        b"(",
-        b"\"whole\":\"Hi\"",
-        b"{\"line\":1}",
-        b"{\"error\":{\"code\":404}}",
-        b"data: x",
-        b"id",
-        b"\xef\xbb\xbf",
-        b"\x1f",
-        b"\x8b",
-        b"\xb5",
-        &[b'x'; 600],
-    ];
-
-    static PROTOCOL: Protocol = Protocol {
-        path: &[],
-        accept: "",
-        as_stream: |value| {
-            let whole = value.get("whole")?.as_str()?;
-            Some(whole.as_bytes().to_vec())
-        },
-        is_line: |value| value.get("line").is_some(),
-    };
-
-    fn opening(content_type: &str, max_bytes: usize) -> Opening {
-        let mut headers = HeaderMap::new();
-        if !content_type.is_empty() {
-            headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        }
-        Opening::new(&headers, &PROTOCOL, max_bytes).unwrap()
-    }
-
-    // Returns what `body` is, in pieces of `size` bytes.
-    fn open(content_type: &str, body: &[u8], size: usize) -> String {
-        let mut opening = opening(content_type, 1000);
-        let mut rest = body.chunks(size);
-        let mut opened = Opened::Undecided;
-        while let Opened::Undecided = opened {
-            let Some(piece) = rest.next() else {
-                opened = opening.end();
-                break;
-            };
-            opened = opening.push(piece);
-        }
-        match opened {
-            Opened::Undecided => "cut off".into(),
-            Opened::Stream(read) => {
-                let rest: Vec<u8> = rest.flatten().copied().collect();
-                assert_eq!([read, rest].concat(), body, "{content_type}");
-                "a stream".into()
-            }
-            Opened::Whole(bytes) => format!("whole: {}", String::from_utf8(bytes).unwrap()),
-            Opened::Refused(error) => error.to_string(),
-        }
-    }
-
-    fn open_in_any_pieces(content_type: &str, body: &[u8]) -> String {
-        let whole = open(content_type, body, usize::MAX);
-        for size in 1..8 {
-            let pieces = open(content_type, body, size);
-            assert_eq!(pieces, whole, "{content_type}, pieces of {size}: {body:?}");
-        }
-        whole
-    }
-
-    #[test]
-    fn a_stream_of_any_type_is_one() {
-        for content_type in [
-            "",
-            "text/event-stream",
-            "Text/Event-Stream; charset=utf-8",
-            "application/x-ndjson",
-            "application/json",
-            "text/html; charset=UTF-8",
-            "text/plain; charset=utf-8",
-            "application/octet-stream",
-            "of-none",
-        ] {
-            for body in [
-                "data: {}\n\n",
-                "\u{feff}data: {}\n\n",
-                "\n\n: ping\n\n",
-                ":",
-                "event: error\n",
-                "id: 7\n",
-                "retry: 1\n",
-                "{\"line\": 1}\n{\"line\": 2}\n",
-                "",
-            ] {
-                let (json, html) = ("application/json", "text/html; charset=UTF-8");
-                let must_be_something = [json, html, "text/plain; charset=utf-8"];
-                let odd = ["application/octet-stream", "of-none"];
-                let nothing =
-                    must_be_something.contains(&content_type) || odd.contains(&content_type);
-                let expected = if body.is_empty() && nothing {
-                    "sent nothing"
-                } else {
-                    "a stream"
-                };
-                let opened = open_in_any_pieces(content_type, body.as_bytes());
-                assert!(
-                    opened.contains(expected),
-                    "{content_type}, {body:?}: {opened}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn json_in_place_of_a_stream_is_read() {
-        for (body, expected) in [
-            (r#"{"whole":"Hi"}"#, "whole: Hi"),
-            ("\u{feff} {\n \"whole\":\r\n \"Hi\"\n}\n", "whole: Hi"),
-            (r#"{"whole":"Hi","error":null}"#, "whole: Hi"),
-            (
-                r#"{"error":{"code":"model_not_found"}}"#,
-                "doesn't have this model",
-            ),
-            (
-                r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]"#,
-                "asked too much",
-            ),
-            (
-                "{\n\"error\": \"model 'm' not found\"}",
-                "doesn't have this model",
-            ),
-            (
-                r#"{"object":"error","message":"M","code":404}"#,
-                "doesn't have this model",
-            ),
-            (
-                r#"{"type":"error","error":{"type":"rate_limit_error"}}"#,
-                "reported an error",
-            ),
-            (
-                r#"{"detail":"Not Found","status":404}"#,
-                "doesn't have this model",
-            ),
-            (r#"{"errors":[{"message":"M","code":401}]}"#, "credentials"),
-            (
-                r#"{"error_code":"BAD_REQUEST","message":"M"}"#,
-                "reported an error",
-            ),
-            (r#"{"hello":1}"#, "JSON"),
-            ("[]", "JSON"),
-            ("\"busy\"", "JSON"),
-            (r#"{"whole":"#, "cut off"),
-            ("{nonsense}\n{}", "JSON"),
-        ] {
-            for content_type in [
-                "application/json; charset=utf-8",
-                "application/vnd.x+json",
-                "",
-            ] {
-                let opened = open_in_any_pieces(content_type, body.as_bytes());
-                assert!(
-                    opened.contains(expected),
-                    "{content_type}, {body}: {opened}"
-                );
-            }
-        }
-        let problem = open_in_any_pieces("application/problem+json", br#"{"title":"T"}"#);
-        assert!(problem.contains("reported an error"), "{problem}");
-        let problem = br#"{"title":"T","status":400}"#;
-        let problem = open_in_any_pieces("application/problem+json", problem);
-        assert!(problem.contains("refused the request"), "{problem}");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_mean_the_same_in_any_pieces(
-            content_type in prop::sample::select(vec![
-                "", "text/event-stream", "application/json", "application/problem+json", "text/html",
-                "text/plain", "x",
-            ]),
-            body in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..10),
-        ) {
-            open_in_any_pieces(content_type, &body.concat());
-        }
-    }
-
-    #[test]
-    fn web_pages_and_compressed_data_are_named() {
-        for content_type in ["", "text/html", "text/event-stream", "application/json"] {
-            for (body, expected) in [
-                (&b"<!DOCTYPE html>"[..], "web page"),
-                (b"\r\n<html>", "web page"),
-                (&[0x1f, 0x8b, 8, 0], "compressed"),
-                (&[0x28, 0xb5, 0x2f, 0xfd], "compressed"),
-            ] {
-                let opened = open_in_any_pieces(content_type, body);
-                assert!(opened.contains(expected), "{content_type}: {opened}");
-            }
-        }
-        for (encoding, compressed) in [
-            ("gzip", true),
-            ("br", true),
-            ("Identity", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
-            assert_eq!(
-                Opening::new(&headers, &PROTOCOL, 9).is_err(),
-                compressed,
-                "{encoding}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_body_of_json_is_limited() {
-        let mut opening = opening("application/json", 100);
-        assert!(matches!(opening.push(b"{\"whole\": \""), Opened::Undecided));
-        assert!(matches!(opening.push(&[b'x'; 80]), Opened::Undecided));
-        let Opened::Refused(error) = opening.push(&[b'x'; 80]) else {
-            panic!("no limit")
-        };
-        assert_eq!(error.code(), crate::log::ErrorCode::Limit);
-        let mut opening = super::tests::opening("", 100);
-        assert!(matches!(
-            opening.push(&vec![b'\n'; MAX_SPACE + 1]),
-            Opened::Stream(_)
-        ));
-    }
-}
+mod tests;

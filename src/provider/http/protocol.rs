@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 /// The parts of a server's protocol that the transport knows.
 #[derive(Debug)]
 pub(crate) struct Protocol {
@@ -7,10 +5,10 @@ pub(crate) struct Protocol {
     pub(crate) path: &'static [&'static str],
     /// The content type to ask for.
     pub(crate) accept: &'static str,
-    /// Writes a whole answer as the bytes of a stream that has the same answer. `None` if the JSON is
-    /// no whole answer.
-    pub(crate) as_stream: fn(&Value) -> Option<Vec<u8>>,
+    /// Writes a whole answer, which is JSON, as the bytes of a stream that has the same answer. `None` if the
+    /// JSON is no whole answer.
+    pub(crate) as_stream: fn(&str) -> Option<Vec<u8>>,
     /// Returns true if the JSON may be the first line of a stream. Server-sent events never begin with
     /// JSON.
-    pub(crate) is_line: fn(&Value) -> bool,
+    pub(crate) is_line: fn(&str) -> bool,
 }

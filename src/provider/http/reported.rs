@@ -1,13 +1,13 @@
 //! Errors that servers report inside of a stream, in the many forms that they have.
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{
-    code_of_error,
+    error_name::{code_of_error, code_of_report},
     json::{Kind, count, each_element, is_truthy, kind, members, string, whole_number},
     refused,
 };
-use crate::chat::{ProviderError, has_reserved_name};
+use crate::chat::ProviderError;
 
 /// Returns the error that a JSON value reports, if it is one. `piece` is true if it also holds a piece of
 /// an answer: then only what can't be anything else counts as an error.
@@ -31,7 +31,7 @@ pub(crate) fn reported(json: &str, piece: bool) -> Option<ProviderError> {
             each.ok().and(found)
         }
         // A sentence.
-        Kind::String if is_truthy(value) => Some(of(value)),
+        Kind::String if is_truthy(value) => Some(error_of(value)),
         _ => None,
     }
 }
@@ -51,11 +51,25 @@ pub(crate) fn is_ping(data: &str) -> bool {
     PINGS.iter().any(|ping| word.eq_ignore_ascii_case(ping))
 }
 
+/// Creates the error of a member that reports one.
+pub(crate) fn error_of(error: &RawValue) -> ProviderError {
+    refused(None, code_of_error(error), None)
+}
+
 fn reported_by_object(object: &str, piece: bool) -> Option<ProviderError> {
-    let [error, errors, detail, base] =
-        members(object, ["error", "errors", "detail", "base_resp"]).ok()?;
-    if let Some(error) = error.filter(|error| is_truthy(error)) {
-        return Some(of(error));
+    let [error, errors, detail, base, groq] =
+        members(object, ["error", "errors", "detail", "base_resp", "x_groq"]).ok()?;
+    let of_object = || {
+        let code = serde_json::from_str(object).ok().and_then(code_of_report);
+        refused(None, code, None)
+    };
+    if error.is_some_and(is_truthy) {
+        return Some(of_object());
+    }
+    // Groq's reason why a stream ends early.
+    let groq = groq.and_then(|groq| members(groq.get(), ["error"]).ok()?[0]);
+    if let Some(error) = groq.filter(|error| is_truthy(error)) {
+        return Some(error_of(error));
     }
     // MiniMax; a code of 0 is its success.
     let status = base.and_then(|base| members(base.get(), ["status_code"]).ok()?[0]);
@@ -65,21 +79,23 @@ fn reported_by_object(object: &str, piece: bool) -> Option<ProviderError> {
     if piece {
         return None;
     }
-    if let Some(errors) = errors.filter(|errors| is_truthy(errors)) {
-        return Some(reported(errors.get(), false).unwrap_or_else(|| of(errors)));
-    }
-    let [class, object_kind, event, success] =
-        members(object, ["type", "object", "event", "success"]).ok()?;
+    let [class, object_kind, event, success, error_code, error_type] = members(
+        object,
+        [
+            "type",
+            "object",
+            "event",
+            "success",
+            "error_code",
+            "error_type",
+        ],
+    )
+    .ok()?;
     let named = |value: Option<&RawValue>| {
         let word = value.and_then(string).unwrap_or_default();
         word.to_ascii_lowercase().contains("error")
     };
-    let [error_code, code, status, status_code, status_code2] = members(
-        object,
-        ["error_code", "code", "status", "status_code", "statusCode"],
-    )
-    .ok()?;
-    let statuses = [status, status_code, status_code2].into_iter().flatten();
+    let statuses = members(object, ["status", "status_code", "statusCode"]).ok()?;
     let failed = |status: &RawValue| match count(status) {
         Some(number) => number >= 400,
         None => string(status).is_some_and(|word| {
@@ -90,38 +106,15 @@ fn reported_by_object(object: &str, piece: bool) -> Option<ProviderError> {
     let told = members(object, ["message", "msg", "error_msg", "error_message"]);
     let told = told.ok()?.into_iter().flatten();
     let told = told.filter_map(string).any(|text| !text.is_empty());
-    let reports = detail.is_some_and(is_truthy)
-        || error_code.is_some_and(is_truthy)
+    let reports = [errors, detail, error_code, error_type]
+        .into_iter()
+        .flatten()
+        .any(is_truthy)
         || told
         || [class, object_kind, event].into_iter().any(named)
         || success.is_some_and(|success| success.get() == "false")
-        || statuses.clone().any(failed);
-    reports.then(|| {
-        if let Some(detail) = detail.filter(|detail| detail.get().starts_with('"')) {
-            return of(detail);
-        }
-        let mut error = Map::new();
-        let mut codes = [error_code, code].into_iter().flatten().chain(statuses);
-        if let Some(code) = codes.find(|code| is_truthy(code)) {
-            error.insert("code".into(), value(code));
-        }
-        if let Some(class) = class.filter(|class| string(class).as_deref() != Some("error")) {
-            error.insert("type".into(), value(class));
-        }
-        refused(None, code_of_error(&Value::Object(error)), None)
-    })
-}
-
-fn of(error: &RawValue) -> ProviderError {
-    refused(None, code_of_error(&value(error)), None)
-}
-
-// Null for what is nested too deep, has a reserved name, or isn't text: it has no code.
-fn value(json: &RawValue) -> Value {
-    if has_reserved_name(json.get()) {
-        return Value::Null;
-    }
-    serde_json::from_str(json.get()).unwrap_or_default()
+        || statuses.into_iter().flatten().any(failed);
+    reports.then(of_object)
 }
 
 #[cfg(test)]
@@ -153,6 +146,9 @@ mod tests {
             r#"{"message":"Internal Server Error"}"#,
             r#"{"code":1301,"msg":"M"}"#,
             r#"{"base_resp":{"status_code":1004,"status_msg":"M"}}"#,
+            r#"{"x_groq":{"id":"1","error":"M"}}"#,
+            r#"{"error":"M","error_type":"generation"}"#,
+            r#"{"error_type":"generation"}"#,
             r#""M""#,
         ] {
             let error = reported(json, false).expect(json);
@@ -171,6 +167,7 @@ mod tests {
             r#""""#,
             r#"{"error":null}"#,
             r#"{"error":false,"errors":null,"error_code":0,"status":200}"#,
+            r#"{"x_groq":{"id":"1","usage":{"queue_time":1},"error":null}}"#,
             r#"{"type":"ping"}"#,
             r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
             r#"{"object":"chat.completion.chunk","prompt_filter_results":[]}"#,
@@ -191,6 +188,7 @@ mod tests {
         }
         assert!(reported(r#"{"error":"M"}"#, true).is_some());
         assert!(reported(r#"{"base_resp":{"status_code":1}}"#, true).is_some());
+        assert!(reported(r#"{"choices":[],"x_groq":{"error":"M"}}"#, true).is_some());
     }
 
     #[test]
@@ -202,6 +200,13 @@ mod tests {
             (r#"{"detail":"model \"m\" not found"}"#, false),
             (r#"[{"error":{"code":401}}]"#, false),
             (r#"{"error_code":402}"#, false),
+            (r#"{"error":"M","error_type":"validation"}"#, false),
+            (r#"{"error":"M","error_type":"overloaded"}"#, true),
+            (
+                r#"{"object":"error","message":"M","type":"BadRequestError"}"#,
+                false,
+            ),
+            (r#"{"x_groq":{"error":"insufficient_quota"}}"#, false),
         ] {
             let error = reported(json, false).unwrap();
             assert_eq!(error.is_recoverable(), recoverable, "{json}: {error}");

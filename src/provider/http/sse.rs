@@ -72,6 +72,14 @@ impl SseEvent {
                 let name = String::from_utf8_lossy(&value[..value.len().min(MAX_NAME)]);
                 self.name = name.into_owned();
             }
+            // No field of the standard: llama.cpp's word for an error in the middle of a stream.
+            b"error" => {
+                self.name.clear();
+                self.name.push_str("error");
+                self.data.clear();
+                self.has_data = false;
+                self.add(value)?;
+            }
             // A comment, and fields without a meaning here.
             b"" | b"id" | b"retry" => {}
             _ => return Ok(SseLine::Stray(line)),
@@ -152,6 +160,7 @@ mod tests {
             "event: named\ndata: d\n\n",
             "\u{feff}data: no BOM here\n\n",
             "event: error\n\n",
+            "data: x\nerror: {\"code\":500}\n\n",
             "data: not whole\n",
         );
         let event = |name: &str, data: &str| (name.to_owned(), data.to_owned());
@@ -161,7 +170,8 @@ mod tests {
                 event("", "a\nb\n\n c"),
                 event("", ""),
                 event("named", "d"),
-                event("error", "")
+                event("error", ""),
+                event("error", "{\"code\":500}")
             ]
         );
     }

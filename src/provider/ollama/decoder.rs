@@ -8,7 +8,7 @@ use crate::{
     provider::http::{
         CallIds, Decode, Lines, Oddities, SaidText, is_model,
         json::{Kind, each_element, kind, string},
-        reported, too_long, too_many,
+        refused, reported, too_long, too_many,
     },
 };
 
@@ -112,9 +112,14 @@ impl OllamaTurn {
             }
         }
         if line.done {
-            let mut complete = Complete::new().finish_reason(reason(line.done_reason));
+            let reason = FinishReason::of_vendor(&line.done_reason.unwrap_or_default());
+            if reason.is_failure() {
+                return Err(refused(None, None, None));
+            }
+            let mut complete = Complete::new().finish_reason(reason);
             complete.usage = line.usage;
-            self.model = line.model.and_then(string).filter(|it| is_model(it));
+            let model = self.odd.read("model", line.model, string);
+            self.model = model.filter(|it| is_model(it));
             self.end = Some(complete);
         }
         Ok(true)
@@ -129,7 +134,7 @@ impl OllamaTurn {
             if self.calls.len() == MAX_CALLS {
                 return Err(too_many(MAX_CALLS));
             }
-            match wire::call(call, &mut self.ids) {
+            match wire::call(call, &mut self.ids, &mut self.odd) {
                 Some(call) => self.calls.push(call),
                 None => self.odd.note("tool_calls"),
             }
@@ -166,17 +171,69 @@ impl OllamaTurn {
     }
 }
 
-fn reason(said: Option<&RawValue>) -> FinishReason {
-    let word = said.and_then(string).unwrap_or_default();
-    FinishReason::of_vendor(&word)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::provider::http::fuzz::{fuzz, shapes};
+    use crate::provider::http::fuzz::{Grammar, Rule, fuzz, fuzz_grammar, shapes};
+
+    use Rule::{Count, Json, List, Object, Text};
+
+    const GRAMMAR: Grammar = Grammar {
+        frame: ("", "\n"),
+        between: &["\n", "\r\n", "  \n"],
+        messages: &["line", "line", "line", "completion"],
+        ends: &[
+            r#"{"message":{"content":""},"done":true,"done_reason":"stop"}"#,
+            r#"{"done":1,"prompt_eval_count":"3"}"#,
+        ],
+        rules: &[
+            (
+                "line",
+                Object(&["model", "message", "message", "done", "eval_count", "more"]),
+            ),
+            (
+                "completion",
+                Object(&[
+                    "model",
+                    "response",
+                    "thinking",
+                    "done",
+                    "done_reason",
+                    "error",
+                ]),
+            ),
+            ("model", Text(&["m"])),
+            (
+                "message",
+                Object(&["role", "content", "thinking", "tool_calls", "images"]),
+            ),
+            ("role", Text(&["assistant"])),
+            (
+                "content",
+                Json(&[
+                    "\"Hi\"",
+                    "\"<think>\"",
+                    "\"\\ud83d\"",
+                    "null",
+                    "[{\"type\":\"text\",\"text\":\"a\"}]",
+                ]),
+            ),
+            ("response", Text(&["Hi", ""])),
+            ("thinking", Json(&["null", "\"Hm\""])),
+            ("tool_calls", List("call")),
+            ("call", Object(&["id", "function", "function"])),
+            ("function", Object(&["name", "name", "arguments"])),
+            ("id", Text(&["a", ""])),
+            ("name", Text(&["t"])),
+            ("arguments", Json(&["{}", "\"{}\"", "\"{\"", "null"])),
+            ("done", Json(&["false", "false", "false", "true"])),
+            ("done_reason", Text(&["stop", "length", "error", "load"])),
+            ("eval_count", Count),
+            ("error", Text(&["Sekret words"])),
+        ],
+    };
 
     const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes-ollama.txt");
 
@@ -246,6 +303,13 @@ mod tests {
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),
         ];
         fuzz(&SEEDS, |max| {
+            Box::new(OllamaDecoder::new(CallIds::after(&[]), max, max % 3 == 0))
+        });
+    }
+
+    #[test]
+    fn any_bytes_give_an_answer_or_an_error_also_as_odd_json() {
+        fuzz_grammar(&GRAMMAR, |max| {
             Box::new(OllamaDecoder::new(CallIds::after(&[]), max, max % 3 == 0))
         });
     }

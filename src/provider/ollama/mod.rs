@@ -32,14 +32,16 @@
 //! turn as one `tool_calls` event, and `complete` with usage and finish reason. Calls without an id, as
 //! older versions send them, get one. The server sends each call whole, so there is no `tool_input`.
 //! Pictures of the model (`images`) are `media`. The answer is complete when the server sends `done`. Without a
-//! `done_reason` its finish reason is `unknown`; `load` and `unload`, which answer nothing, are kept.
+//! `done_reason` its finish reason is `unknown`; `load` and `unload`, which answer nothing, are kept. One that is
+//! a [failure](crate::chat::FinishReason::is_failure) is an error. The `response` of a line of `/api/generate` is
+//! text.
 //!
 //! There is a `tool_calls` event only if the reason is `stop`. After `length` the last call may be half
 //! of one, and calls are dropped.
 //!
 //! Lines are read as Ollama's own packages read them: a line with an `error` is an error, and an end
 //! without `done` a cut. A line that isn't JSON is an error too, which Ollama's package for JavaScript
-//! skips. Counts and ids of odd types are dropped, and traced once an answer.
+//! skips. Counts, reasons and ids of odd types are dropped, and each is traced once an answer.
 //!
 //! A server that doesn't stream is understood too: a whole answer in JSON is the answer, at once.
 //! [`http`](super::http) describes errors and retries. A model that doesn't exist, or doesn't

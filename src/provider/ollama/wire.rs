@@ -7,7 +7,7 @@ use crate::{
     chat::{ProviderError, ToolCall, Usage},
     provider::http::{
         CallIds, Oddities, argument_bytes,
-        json::{count, is_truthy, members, name},
+        json::{Kind, count, is_truthy, kind, members, name, string},
         text_of, unreadable,
     },
 };
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct OllamaLine<'a> {
     pub(super) message: Option<OllamaMessage<'a>>,
     pub(super) done: bool,
-    pub(super) done_reason: Option<&'a RawValue>,
+    pub(super) done_reason: Option<String>,
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<&'a RawValue>,
 }
@@ -36,9 +36,19 @@ impl<'a> OllamaLine<'a> {
             "prompt_eval_count",
             "eval_count",
             "model",
+            "response",
+            "thinking",
         ];
-        let [message, done, done_reason, input, output, model] =
-            members(line, names).map_err(unreadable)?;
+        let [
+            message,
+            done,
+            done_reason,
+            input,
+            output,
+            model,
+            response,
+            thinking,
+        ] = members(line, names).map_err(unreadable)?;
         let message = message.and_then(|message| {
             let names = ["content", "thinking", "tool_calls", "images"];
             let Ok([content, thinking, tool_calls, images]) = members(message.get(), names) else {
@@ -52,15 +62,27 @@ impl<'a> OllamaLine<'a> {
                 images,
             })
         });
+        // The lines of `/api/generate`, which some gateways send for a chat.
+        let is_text = response.is_some_and(|response| kind(response) == Kind::String);
+        let message = message.or_else(|| {
+            is_text.then_some(OllamaMessage {
+                content: response,
+                thinking,
+                tool_calls: None,
+                images: None,
+            })
+        });
+        let input = odd.read("prompt_eval_count", input, count);
+        let output = odd.read("eval_count", output, count);
         // The first is absent if the whole prompt was in the cache.
-        let usage = match (input.and_then(count), output.and_then(count)) {
+        let usage = match (input, output) {
             (None, None) => None,
             (input, output) => Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0))),
         };
         Ok(Self {
             message,
             done: done.is_some_and(is_truthy),
-            done_reason,
+            done_reason: odd.read("done_reason", done_reason, string),
             usage,
             model,
         })
@@ -68,11 +90,11 @@ impl<'a> OllamaLine<'a> {
 }
 
 /// Reads a call. `None` if it is none, or names no tool.
-pub(super) fn call(call: &RawValue, ids: &mut CallIds) -> Option<ToolCall> {
+pub(super) fn call(call: &RawValue, ids: &mut CallIds, odd: &mut Oddities) -> Option<ToolCall> {
     let [id, function] = members(call.get(), ["id", "function"]).ok()?;
     let [called, arguments] = members(function?.get(), ["name", "arguments"]).ok()?;
     let called = called.and_then(name)?;
-    let id = ids.next(id.and_then(name).unwrap_or_default());
+    let id = ids.next(odd.read("tool_calls.id", id, name).unwrap_or_default());
     let arguments = text_of(&argument_bytes(arguments));
     Some(ToolCall::from_text(id, called, &arguments))
 }

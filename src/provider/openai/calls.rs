@@ -13,9 +13,10 @@ const MAX_CALLS: usize = 256;
 ///
 /// Servers mark the call of a piece by its index, by its id, by both, or, badly, by neither. A
 /// piece continues the last call of its index, or the last call of all if it has no index. It
-/// begins a new call if it has another id, or if it repeats a name and either the call's arguments
-/// are whole and the piece has more, or the piece is in the same event as another piece of that
-/// call.
+/// begins a new call if it has another id, unless it has the index of the call and no name: some
+/// servers give each piece an id of its own. It also does if it has a name, and the call has one too,
+/// and the call's arguments are whole and the piece has more, or the piece is in the same event as
+/// another piece of that call and has another id, none, or another name.
 ///
 /// Events show the pieces as they come, call by call in the order of the calls: from the first call that the
 /// server has not given an id and a name on, calls are told when they are whole.
@@ -40,6 +41,10 @@ impl Calls {
             max_bytes,
             cut: false,
         }
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.partial.is_empty()
     }
 
     /// Returns true if a piece was refused, so that a call lacks it.
@@ -80,12 +85,14 @@ impl Calls {
             None => self.partial.len().checked_sub(1),
         };
         let goes_on = |call: &PartialCall| {
-            if !id.is_empty() && !call.id.is_empty() {
-                return call.id == id;
+            let has_ids = !id.is_empty() && !call.id.is_empty();
+            if has_ids && call.id != id {
+                return index.is_some() && name.is_empty();
             }
             let named_again = !name.is_empty() && !call.name.is_empty();
-            let whole = call.json.is_whole() && !arguments.is_empty();
-            let beside = call.event == event && !call.json.is_open();
+            let whole = call.json.is_whole() && !arguments.trim_ascii().is_empty();
+            let is_other = !has_ids || call.name != name;
+            let beside = call.event == event && !call.json.is_open() && is_other;
             !(named_again && (whole || beside))
         };
         let at = match last.filter(|at| goes_on(&self.partial[*at])) {
@@ -100,7 +107,7 @@ impl Calls {
             }
         };
         let call = &mut self.partial[at];
-        if !id.is_empty() {
+        if call.id.is_empty() {
             call.id = id;
         }
         // Some servers repeat the name with every piece.
@@ -271,6 +278,54 @@ mod tests {
             ];
             assert_eq!(arguments(&events), [json!([1]), json!([2])]);
         }
+    }
+
+    #[test]
+    fn a_new_id_without_a_name_goes_on_with_the_call_of_its_index() {
+        let more = |index: Option<u32>, id: &str, arguments: &str| json!([{"index": index, "id": id, "function": {"arguments": arguments}}]);
+        let found = calls(&[
+            piece(Some(0), Some("a"), "[1"),
+            more(Some(0), "b", ",2"),
+            piece(Some(1), Some("c"), "[3"),
+            more(Some(0), "d", "]"),
+            more(Some(1), "e", "]"),
+        ])
+        .unwrap();
+        assert_eq!(
+            found,
+            [
+                ToolCall::new("a", "t", json!([1, 2])),
+                ToolCall::new("c", "t", json!([3])),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_repeated_id_is_another_call_where_index_name_or_arguments_say_so() {
+        let call = |index: Option<u32>, name: &str, arguments: &str| json!({"index": index, "id": "a", "function": {"name": name, "arguments": arguments}});
+        for pieces in [
+            [call(Some(0), "t", "[1]"), call(Some(1), "t", "[2]")],
+            [call(None, "t", "[1]"), call(None, "t", "[2]")],
+        ] {
+            let [one, two] = &pieces;
+            for events in [vec![json!([one, two])], vec![json!([one]), json!([two])]] {
+                let expected = [
+                    ToolCall::new("a", "t", json!([1])),
+                    ToolCall::new("call_2", "t", json!([2])),
+                ];
+                assert_eq!(calls(&events).unwrap(), expected, "{events:?}");
+            }
+        }
+        let others = [json!([call(None, "t", ""), call(None, "u", "")])];
+        let names: Vec<_> = calls(&others)
+            .unwrap()
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
+        assert_eq!(names, ["t", "u"]);
+        // A server that repeats all but the arguments.
+        let pieces = ["[1", ",2", "]", " ", ""].map(|it| json!([call(Some(0), "t", it)]));
+        assert_eq!(arguments(&pieces), [json!([1, 2])]);
     }
 
     #[test]

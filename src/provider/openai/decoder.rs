@@ -24,7 +24,160 @@ mod tests {
     use super::*;
     use crate::provider::http::{
         Decode,
-        fuzz::{fuzz, shapes},
+        fuzz::{Grammar, Rule, fuzz, fuzz_grammar, shapes},
+    };
+
+    use Rule::{Count, Json, List, Object, Text};
+
+    const GRAMMAR: Grammar = Grammar {
+        frame: ("data: ", "\n\n"),
+        between: &[
+            "data: [DONE]\n\n",
+            ": ping\n\n",
+            "event: ping\n",
+            "\n",
+            "data: ping\n\n",
+        ],
+        messages: &["chunk", "chunk", "chunk", "completion"],
+        ends: &[
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":"3"}}"#,
+        ],
+        rules: &[
+            (
+                "chunk",
+                Object(&[
+                    "id",
+                    "object",
+                    "choices",
+                    "usage",
+                    "model",
+                    "citations",
+                    "x_groq",
+                    "more",
+                ]),
+            ),
+            (
+                "completion",
+                Object(&[
+                    "id", "choices", "usage", "error", "detail", "status", "type", "message",
+                ]),
+            ),
+            (
+                "object",
+                Text(&[
+                    "chat.completion.chunk",
+                    "chat.completion",
+                    "text_completion",
+                ]),
+            ),
+            ("id", Text(&["1", "call_1", "", "x"])),
+            ("model", Text(&["m"])),
+            ("choices", List("choice")),
+            (
+                "choice",
+                Object(&[
+                    "index",
+                    "delta",
+                    "delta",
+                    "text",
+                    "finish_reason",
+                    "native_finish_reason",
+                    "logprobs",
+                ]),
+            ),
+            ("index", Json(&["0", "0", "0", "1", "\"0\""])),
+            (
+                "delta",
+                Object(&[
+                    "role",
+                    "content",
+                    "refusal",
+                    "reasoning_content",
+                    "reasoning",
+                    "tool_calls",
+                    "function_call",
+                    "images",
+                    "audio",
+                    "annotations",
+                    "reasoning_details",
+                    "extra_content",
+                ]),
+            ),
+            ("role", Text(&["assistant"])),
+            (
+                "content",
+                Json(&[
+                    "\"Hi\"",
+                    "\"<think>\"",
+                    "\"\\ud83d\"",
+                    "null",
+                    "[{\"type\":\"text\",\"text\":\"a\"}]",
+                ]),
+            ),
+            ("text", Text(&["Hi", ""])),
+            ("refusal", Json(&["null", "\"No.\""])),
+            ("reasoning_content", Json(&["null", "\"Hm\""])),
+            ("reasoning", Json(&["null", "\"Hm\""])),
+            ("tool_calls", List("call")),
+            (
+                "call",
+                Object(&["index", "id", "function", "function", "extra_content"]),
+            ),
+            ("function", Object(&["name", "arguments", "arguments"])),
+            ("function_call", Object(&["name", "arguments"])),
+            ("name", Text(&["t", "u"])),
+            (
+                "arguments",
+                Json(&[
+                    "\"{\"",
+                    "\"}\"",
+                    "\"{}\"",
+                    "{\"a\":1}",
+                    "\"\"",
+                    "\"{\\\"a\\\":\"",
+                ]),
+            ),
+            (
+                "finish_reason",
+                Json(&[
+                    "null",
+                    "null",
+                    "null",
+                    "\"stop\"",
+                    "\"length\"",
+                    "\"error\"",
+                ]),
+            ),
+            (
+                "native_finish_reason",
+                Json(&[
+                    "null",
+                    "\"STOP\"",
+                    "\"MAX_TOKENS\"",
+                    "\"MALFORMED_FUNCTION_CALL\"",
+                ]),
+            ),
+            (
+                "usage",
+                Object(&[
+                    "prompt_tokens",
+                    "completion_tokens",
+                    "prompt_tokens_details",
+                ]),
+            ),
+            ("prompt_tokens", Count),
+            ("completion_tokens", Count),
+            ("error", Object(&["code", "type", "message"])),
+            ("x_groq", Object(&["id", "usage", "more"])),
+            ("code", Json(&["429", "\"rate_limit_exceeded\"", "null"])),
+            ("message", Text(&["Sekret words"])),
+            (
+                "annotations",
+                Json(&["[{\"type\":\"url_citation\",\"url\":\"https://a.b\"}]"]),
+            ),
+            ("citations", Json(&["[\"https://a.b\"]"])),
+        ],
     };
 
     const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes.txt");
@@ -92,6 +245,14 @@ mod tests {
             let format = (max % 5 == 0).then(|| "pcm16".to_owned());
             let ids = CallIds::after(&[]);
             Box::new(decoder(ids, max, max % 3 == 0, format))
+        });
+    }
+
+    #[test]
+    fn any_bytes_give_an_answer_or_an_error_also_as_odd_json() {
+        fuzz_grammar(&GRAMMAR, |max| {
+            let ids = CallIds::after(&[]);
+            Box::new(decoder(ids, max, max % 3 == 0, None))
         });
     }
 }

@@ -99,22 +99,31 @@
 //!
 //! There is a `tool_calls` event only if the finish reason says that the turn is
 //! [whole](crate::chat::FinishReason::is_whole). After `length`, `content_filter` or a reason that no
-//! vendor is known to use, calls are dropped: the last one may be half of one.
+//! vendor is known to use, calls are dropped: the last one may be half of one. A reason that isn't whole stays,
+//! whatever follows. One that is a [failure](crate::chat::FinishReason::is_failure) is an error, also as the
+//! `native_finish_reason` of OpenRouter. A call of a whole turn whose arguments are no JSON
+//! [is half](crate::chat::ToolCall::is_half).
+//!
+//! The answer is the choice of index 0, or else of the index that came first. A choice without an index is one of
+//! it, and others are dropped.
 //!
 //! The stream is read as OpenAI's own packages read it, with these differences:
 //!
 //! * What can be an error is one, also without the field `error`: `errors`, `detail`, `type: "error"`, a
-//!   code, a status, a message, an event named `error`, an object that isn't data of an event.
-//! * A field of an odd type is dropped if it is bookkeeping, such as usage, ids and indexes, and traced
+//!   code, a status, a message, an event named `error`, an object that isn't data of an event, the `error` of a
+//!   choice or of `x_groq`, and llama.cpp's line `error: {…}`.
+//! * A field of an odd type is dropped if it is bookkeeping, such as usage, ids and indexes, and each is traced
 //!   once an answer. Bytes that aren't UTF-8 and halves of characters are replaced.
 //! * After the finish reason nothing is an error, but for a part of the answer that can't be passed on.
 //! * The last piece of a sound ends an answer without a finish reason, as in the helper for Node.
 //! * The last event counts without the empty line after it.
+//! * The `text` of a `text_completion` is text.
 //!
 //! A table of such answers, with the verdicts of OpenAI's packages on the same bytes, is part of the tests
 //! (`tests/providers/recorded/shapes.txt`).
 //!
-//! A server that doesn't stream is understood too: a whole completion in JSON is the answer, at once.
+//! A server that doesn't stream is understood too: a whole completion in JSON is the answer, at once, and is read
+//! as tolerantly.
 //! [`http`](super::http) describes errors and retries.
 
 mod builder;

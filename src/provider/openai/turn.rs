@@ -13,7 +13,7 @@ use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage},
     log::ErrorCode,
     provider::http::{
-        CallIds, Oddities, SaidText, SseAnswer, is_model, is_ping,
+        CallIds, Oddities, SaidText, SseAnswer, error_of, is_model, is_ping,
         json::{Kind, each_element, is_truthy, kind, members, string},
         refused, reported, reported_error, unreadable,
     },
@@ -24,7 +24,11 @@ use crate::{
 pub(super) struct OpenAiTurn {
     calls: Calls,
     said: SaidText,
+    /// The index of the choice that is the answer, once one has come.
+    choice: Option<i64>,
     finish: Option<FinishReason>,
+    /// True if the finish reason was no word.
+    is_finish_odd: bool,
     usage: Option<Usage>,
     model: Option<String>,
     state: TurnState,
@@ -51,7 +55,9 @@ impl OpenAiTurn {
             sources: CitedSources::default(),
             sound_is_over: false,
             said: SaidText::new(think_tags),
+            choice: None,
             finish: None,
+            is_finish_odd: false,
             usage: None,
             model: None,
             state: TurnState::new(max_call_bytes),
@@ -150,8 +156,8 @@ impl OpenAiTurn {
             return Ok(());
         }
         self.events += 1;
-        let names = ["choices", "usage", "model", "citations"];
-        let [choices, counts, model, citations] = match members(data, names) {
+        let names = ["choices", "usage", "model", "citations", "object"];
+        let [choices, counts, model, citations, object] = match members(data, names) {
             Ok(found) => found,
             Err(_) if data == "null" => return Ok(()),
             // No SDK knows other values than objects; text may be lost with them.
@@ -180,22 +186,48 @@ impl OpenAiTurn {
         if let Some(citations) = citations {
             self.sources.addresses(citations, &mut self.odd, out)?;
         }
-        // The request asks for one choice; servers that send more interleave them.
-        for choice in chosen.iter().filter(|choice| choice.index <= 0) {
+        // Of a whole completion, calls have no index, or one that says nothing.
+        let is_whole = object.and_then(string).as_deref() == Some("chat.completion");
+        for choice in self.answering(&chosen) {
+            if let Some(error) = choice.error {
+                return Err(error_of(error));
+            }
             if let Some(delta) = choice.delta {
-                self.delta(delta, choice.is_whole, out)?;
+                self.delta(delta, (choice.is_whole, is_whole), out)?;
+            }
+            if let Some(text) = choice.text {
+                self.said.text(text, &mut self.odd, out)?;
             }
             if let Some(reason) = choice.finish_reason {
-                self.finish(reason)?;
+                self.finish(reason, choice.native_reason)?;
             }
         }
         Ok(())
     }
 
+    /// Returns the choices of a chunk that belong to the answer: those of index 0, or of the index that came first.
+    /// The request asks for one; servers that send more interleave them.
+    fn answering<'a, 'b>(&mut self, choices: &'b [Choice<'a>]) -> Vec<&'b Choice<'a>> {
+        // One without an index is that of the answer.
+        let index = |choice: &Choice<'_>| choice.index.map(|index| index.max(0));
+        let first = choices.first().map(|first| index(first).unwrap_or(0));
+        let has_zero = choices.iter().any(|choice| index(choice) == Some(0));
+        let first = if has_zero { Some(0) } else { first };
+        let answer = self.choice.or(first);
+        self.choice = answer;
+        let (answering, others): (Vec<_>, Vec<_>) = choices
+            .iter()
+            .partition(|choice| index(choice).is_none_or(|index| Some(index) == answer));
+        if !others.is_empty() {
+            self.odd.note("choices: more than one");
+        }
+        answering
+    }
+
     fn delta(
         &mut self,
         delta: &RawValue,
-        is_whole: bool,
+        (is_message, is_whole): (bool, bool),
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         let names = [
@@ -268,10 +300,12 @@ impl OpenAiTurn {
             self.sources.annotations(annotations, &mut self.odd, out)?;
         }
         // The calls of a whole message follow at once.
-        let mut shown = (!is_whole).then_some(out);
+        let mut shown = (!is_message).then_some(out);
         if let Some(calls) = calls {
-            self.call(calls, shown.as_deref_mut())?;
+            self.call(calls, (is_message, is_whole), shown.as_deref_mut())?;
         }
+        // A message has the one call in both forms.
+        let function = function.filter(|_| !is_message || self.calls.are_none());
         if let Some(function) = function
             && let Some(call) = CallDelta::of_function(function, &mut self.odd)
         {
@@ -283,12 +317,20 @@ impl OpenAiTurn {
     fn call(
         &mut self,
         calls: &RawValue,
+        (is_message, is_whole): (bool, bool),
         mut out: Option<&mut VecDeque<ChatEvent>>,
     ) -> Result<(), ProviderError> {
         let (odd, taken, event) = (&mut self.odd, &mut self.calls, self.events);
-        let mut take = |call: &RawValue| match CallDelta::read(call, odd) {
-            Some(call) => taken.take(call, event, out.as_deref_mut()),
-            None => Ok(()),
+        let mut place = 0;
+        let mut take = |call: &RawValue| {
+            let Some(mut call) = CallDelta::read(call, odd) else {
+                return Ok(());
+            };
+            if is_message && (is_whole || call.index.is_none()) {
+                call.index = Some(place);
+            }
+            place += 1;
+            taken.take(call, event, out.as_deref_mut())
         };
         if each_element(calls, &mut take)? {
             return Ok(());
@@ -302,21 +344,47 @@ impl OpenAiTurn {
         Ok(())
     }
 
-    fn finish(&mut self, reason: &RawValue) -> Result<(), ProviderError> {
+    /// Takes the reason of the end, and that of the server behind a gateway, if the gateway tells it.
+    fn finish(
+        &mut self,
+        reason: &RawValue,
+        native: Option<&RawValue>,
+    ) -> Result<(), ProviderError> {
         if !is_truthy(reason) {
             return Ok(());
         }
+        // It says that the answer is over, but not why.
         let Some(word) = string(reason) else {
-            // It says that the answer is over, but not why.
             self.odd.note("finish_reason");
-            self.finish = Some(FinishReason::Unknown);
+            self.is_finish_odd = self.finish.is_none();
+            self.finish.get_or_insert(FinishReason::Unknown);
             return Ok(());
         };
-        match &*word.trim().to_ascii_lowercase() {
-            "" | "null" => {}
-            "error" | "network_error" => return Err(refused(None, None, None)),
-            _ => self.finish = Some(FinishReason::of_vendor(&word)),
+        if matches!(&*word.trim().to_ascii_lowercase(), "" | "null") {
+            return Ok(());
+        }
+        let mut reason = FinishReason::of_vendor(&word);
+        let native = native.and_then(string);
+        let native = native.map(|word| FinishReason::of_vendor(&word));
+        let is_less = |it: &FinishReason| {
+            it.is_failure() || matches!(it, FinishReason::Length | FinishReason::ContentFilter)
+        };
+        // A gateway may say of an answer that it is whole, where the server said otherwise.
+        if let Some(native) = native.filter(|it| reason.is_whole() && is_less(it)) {
+            reason = native;
+        }
+        if reason.is_failure() {
+            return Err(refused(None, None, None));
+        }
+        // What isn't whole stays so, whatever follows.
+        let replaces = |known: &FinishReason| known.is_whole() || self.is_finish_odd;
+        if self.finish.as_ref().is_none_or(replaces) {
+            self.finish = Some(reason);
+            self.is_finish_odd = false;
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

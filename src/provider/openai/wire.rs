@@ -10,33 +10,62 @@ use crate::{
     chat::Usage,
     provider::http::{
         Oddities, argument_bytes,
-        json::{Kind, count, kind, members, name, whole_number},
+        json::{Kind, count, is_truthy, kind, members, name, whole_number},
         kept_object,
     },
 };
 
 /// A choice of a chunk.
 pub(super) struct Choice<'a> {
-    pub(super) index: i64,
+    /// `None` if it has none that can be read.
+    pub(super) index: Option<i64>,
     pub(super) delta: Option<&'a RawValue>,
+    /// The text of a completion of the oldest protocol.
+    pub(super) text: Option<&'a RawValue>,
     /// True if the delta is a whole message.
     pub(super) is_whole: bool,
     pub(super) finish_reason: Option<&'a RawValue>,
+    /// The word of the server behind a gateway.
+    pub(super) native_reason: Option<&'a RawValue>,
+    pub(super) error: Option<&'a RawValue>,
 }
 
 impl<'a> Choice<'a> {
     pub(super) fn read(choice: &'a RawValue, odd: &mut Oddities) -> Option<Self> {
-        let names = ["index", "delta", "message", "finish_reason"];
-        let Ok([index, delta, message, finish_reason]) = members(choice.get(), names) else {
+        let names = [
+            "index",
+            "delta",
+            "message",
+            "text",
+            "finish_reason",
+            "native_finish_reason",
+            "error",
+        ];
+        let Ok(
+            [
+                index,
+                delta,
+                message,
+                text,
+                finish_reason,
+                native_reason,
+                error,
+            ],
+        ) = members(choice.get(), names)
+        else {
             odd.note("choices");
             return None;
         };
         Some(Self {
-            index: noted(index, whole_number, odd, "index").unwrap_or(0),
+            index: odd.read("index", index, whole_number),
             // A whole completion has its message.
             is_whole: delta.is_none(),
             delta: delta.or(message),
+            // Some servers repeat the piece of the delta there.
+            text: text.filter(|_| delta.or(message).is_none()),
             finish_reason,
+            native_reason,
+            error: error.filter(|error| is_truthy(error)),
         })
     }
 }
@@ -62,9 +91,9 @@ impl CallDelta {
         };
         let function = function.and_then(|function| Self::of_function(function, odd));
         let mut delta = function.unwrap_or_default();
-        delta.index = noted(index, whole_number, odd, "tool_calls.index");
-        delta.id = noted(id, name, odd, "tool_calls.id").unwrap_or_default();
-        delta.extra = noted(extra, kept_object, odd, "tool_calls.extra_content");
+        delta.index = odd.read("tool_calls.index", index, whole_number);
+        delta.id = odd.read("tool_calls.id", id, name).unwrap_or_default();
+        delta.extra = odd.read("tool_calls.extra_content", extra, kept_object);
         Some(delta)
     }
 
@@ -75,7 +104,7 @@ impl CallDelta {
             return None;
         };
         Some(Self {
-            name: noted(named, name, odd, "function.name").unwrap_or_default(),
+            name: odd.read("function.name", named, name).unwrap_or_default(),
             arguments: argument_bytes(arguments).into_owned(),
             ..Self::default()
         })
@@ -107,8 +136,8 @@ pub(super) fn usage(counts: &RawValue, odd: &mut Oddities) -> Option<Usage> {
         "completion_tokens_details",
     ];
     let [input, output, of_input, of_output] = members(counts.get(), names).ok()?;
-    let input = noted(input, count, odd, "usage.prompt_tokens");
-    let output = noted(output, count, odd, "usage.completion_tokens");
+    let input = odd.read("usage.prompt_tokens", input, count);
+    let output = odd.read("usage.completion_tokens", output, count);
     if input.is_none() && output.is_none() {
         return None;
     }
@@ -120,18 +149,4 @@ pub(super) fn usage(counts: &RawValue, odd: &mut Oddities) -> Option<Usage> {
     usage.cached_input_tokens = detail(of_input, "cached_tokens");
     usage.reasoning_tokens = detail(of_output, "reasoning_tokens");
     Some(usage)
-}
-
-fn noted<T>(
-    value: Option<&RawValue>,
-    read: impl Fn(&RawValue) -> Option<T>,
-    odd: &mut Oddities,
-    field: &str,
-) -> Option<T> {
-    let value = value?;
-    let read = read(value);
-    if read.is_none() {
-        odd.note(field);
-    }
-    read
 }

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{position::is_id, turn::ResponsesTurn};
 use crate::{
-    chat::{ChatEvent, FinishReason, ProviderError, Usage, has_reserved_name},
+    chat::{ChatEvent, FinishReason, ProviderError, Usage},
     provider::http::{
         code_of_error, is_model,
-        json::{count, each_element, members, name, string},
+        json::{count, each_element, is_truthy, members, name, string},
         refused,
     },
 };
@@ -76,22 +76,31 @@ impl ResponsesTurn {
             self.usage = self.read_usage(counts);
         }
         let status = status.and_then(string);
-        let has_error = error.is_some_and(|error| error.get() != "null");
+        let has_error = error.is_some_and(is_truthy);
+        let reason = details.and_then(|details| members(details.get(), ["reason"]).ok()?[0]);
+        let reason = reason
+            .and_then(string)
+            .map(|it| FinishReason::of_vendor(&it));
+        let is_cut = details.is_some_and(is_truthy);
         let ends = match (class, status.as_deref()) {
             _ if has_error => "failed",
             // An event of success with a response that isn't.
             (_, Some(status @ ("failed" | "cancelled"))) => status,
             ("completed" | "done", Some("incomplete")) => "incomplete",
+            ("completed" | "done", None | Some("completed")) if is_cut => "incomplete",
             ("done", Some("completed")) => "completed",
+            // It has ended, whatever it doesn't say of itself.
+            ("done", None) if is_object && output.is_some() => "incomplete",
             ("done", _) => return Ok(()),
             ("completed", None | Some("completed")) if is_object => "completed",
             // A response that isn't there, or still runs, is no answer. In the background, the server is asked.
             ("completed", _) => return Err(ProviderError::cut()),
             (class, _) => class,
         };
-        if ends == "failed" {
-            let error = error.filter(|_| has_error).map(value);
-            let code = error.as_ref().and_then(code_of_error);
+        let has_failed =
+            ends == "incomplete" && reason.as_ref().is_some_and(FinishReason::is_failure);
+        if ends == "failed" || has_failed {
+            let code = error.filter(|_| has_error).and_then(code_of_error);
             let told = self.reported.take().filter(|_| code.is_none());
             return Err(self.failed(told.unwrap_or_else(|| refused(None, code, None))));
         }
@@ -99,17 +108,10 @@ impl ResponsesTurn {
             let error = ProviderError::new("the model's server was told to stop this answer");
             return Err(self.failed(error.recoverable(true)));
         }
-        let reason = details.and_then(|details| members(details.get(), ["reason"]).ok()?[0]);
         let reason = match ends {
             "completed" => FinishReason::Stop,
-            _ => match reason.and_then(string) {
-                Some(word) => match FinishReason::of_vendor(&word) {
-                    // It isn't whole, whatever it says.
-                    whole if whole.is_whole() => FinishReason::Unknown,
-                    reason => reason,
-                },
-                None => FinishReason::Unknown,
-            },
+            // It isn't whole, whatever it says.
+            _ => reason.filter(|it| !it.is_whole()).unwrap_or_default(),
         };
         if let Some(output) = output {
             self.output(output, out)?;
@@ -155,9 +157,9 @@ impl ResponsesTurn {
             self.odd.note("usage");
             return None;
         };
-        let (input, output) = (input.and_then(count), output.and_then(count));
+        let input = self.odd.read("usage.input_tokens", input, count);
+        let output = self.odd.read("usage.output_tokens", output, count);
         if input.is_none() && output.is_none() {
-            self.odd.note("usage");
             return None;
         }
         let mut usage = Usage::new(input.unwrap_or(0), output.unwrap_or(0));
@@ -169,12 +171,4 @@ impl ResponsesTurn {
         usage.reasoning_tokens = detail(of_output, "reasoning_tokens");
         Some(usage)
     }
-}
-
-/// Returns an error of the server as a value. Null for what is nested too deep, or isn't text: it has no code.
-fn value(json: &RawValue) -> Value {
-    if has_reserved_name(json.get()) {
-        return Value::Null;
-    }
-    serde_json::from_str(json.get()).unwrap_or_default()
 }

@@ -58,7 +58,9 @@
 //! adds what they lack, and items without events are taken from the last event. There are calls only of a
 //! completed response, each of whose calls the server told as a whole item: in `output_item.done` or in the last
 //! event. Arguments of the whole item take precedence over those of the pieces. A `response.completed` without a
-//! response, or with one whose status is another than `completed`, is no success.
+//! response, or with one whose status is another than `completed` or that has `incomplete_details`, is no success.
+//! A reason of `response.incomplete` that is a [failure](crate::chat::FinishReason::is_failure) is an error, as are
+//! `response.error` and `error`. Each type of event that isn't known is traced once, and says nothing.
 //!
 //! Items are told apart by their index, and by their id where several have one index.
 //!

@@ -1,8 +1,9 @@
 //! The Responses API, as far as the transport knows it.
 
-use serde_json::{Value, json};
-
-use crate::provider::http::Protocol;
+use crate::provider::http::{
+    Protocol,
+    json::{Kind, is_truthy, kind, members, on_one_line, string},
+};
 
 pub(super) static RESPONSES: Protocol = Protocol {
     path: &["responses"],
@@ -12,22 +13,27 @@ pub(super) static RESPONSES: Protocol = Protocol {
 };
 
 // Servers that can't stream send the whole response.
-fn as_stream(whole: &Value) -> Option<Vec<u8>> {
-    let status = whole.get("status").and_then(Value::as_str);
-    let failed = whole.get("error").is_some_and(|error| !error.is_null());
-    let kind = match status {
-        _ if failed => "response.failed",
-        Some("completed") | None => "response.completed",
-        Some("incomplete") => "response.incomplete",
-        Some("failed" | "cancelled") => "response.failed",
+fn as_stream(whole: &str) -> Option<Vec<u8>> {
+    let [status, error, output, object] =
+        members(whole, ["status", "error", "output", "object"]).ok()?;
+    let is_response = object.and_then(string).as_deref() == Some("response");
+    let status = status.and_then(string);
+    let class = match status.as_deref() {
+        _ if error.is_some_and(is_truthy) => "failed",
+        Some("completed") | None => "completed",
+        Some("incomplete") => "incomplete",
+        Some("failed" | "cancelled") => "failed",
         // It only begins.
         Some(_) => return None,
     };
-    let output = whole.get("output")?.as_array()?;
-    let named = whole.get("object").and_then(Value::as_str) == Some("response");
-    if !named && (status.is_none() || output.is_empty()) {
-        return None;
-    }
-    let event = json!({"type": kind, "response": whole});
-    Some(format!("data: {event}\n\n").into_bytes())
+    let output = output.filter(|output| kind(output) == Kind::List);
+    let is_empty = output.is_none_or(|output| output.get()[1..].trim_start() == "]");
+    // An error that isn't a response's is no answer.
+    let is_whole = match class {
+        "failed" => is_response,
+        _ => output.is_some() && (is_response || (status.is_some() && !is_empty)),
+    };
+    let whole = on_one_line(whole);
+    let event = format!(r#"data: {{"type":"response.{class}","response":{whole}}}"#);
+    is_whole.then(|| (event + "\n\n").into_bytes())
 }

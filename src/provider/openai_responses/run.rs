@@ -9,7 +9,9 @@ use super::{decoder::SharedTurn, request::ENCRYPTED};
 use crate::{
     chat::ProviderError,
     provider::http::{
-        AnswerStream, CallReports, Failure, Retries, Upstream, is_of_the_connection, refusal_status,
+        AnswerStream, CallReports, Failure, Retries, Upstream, is_of_the_connection,
+        json::{members, string},
+        refusal_status,
     },
 };
 
@@ -167,7 +169,8 @@ impl BackgroundRun {
         let path = [response];
         let query: Vec<_> = self.include().into_iter().collect();
         let whole = self.upstream.fetch(&path, &query, &self.reports).await?;
-        if let Some("queued" | "in_progress") = whole["status"].as_str() {
+        let [status] = members(&whole, ["status"]).unwrap_or_default();
+        if let Some("queued" | "in_progress") = status.and_then(string).as_deref() {
             return Ok(WholeResponse::Running);
         }
         self.turn.lock().reconnect();

@@ -21,6 +21,21 @@ use crate::{
 // A response has some items for each search or call.
 const MAX_ITEMS: usize = 4096;
 
+/// What the types of events begin with that say nothing that others don't.
+const SIGNS_OF_LIFE: [&str; 11] = [
+    "content_part.",
+    "reasoning_summary_part.",
+    "reasoning_part.",
+    "web_search_call.",
+    "file_search_call.",
+    "code_interpreter_call",
+    "image_generation_call.",
+    "mcp_call",
+    "mcp_list_tools.",
+    "custom_tool_call_input.",
+    "shell_call",
+];
+
 /// The state of one response of the server. No I/O and no clock.
 #[derive(Debug)]
 #[expect(
@@ -197,9 +212,12 @@ impl ResponsesTurn {
             if let Some(error) = reported(data, false) {
                 return self.report(error);
             }
-            self.odd.note("type");
+            self.unknown(class);
             return Ok(());
         };
+        if class == "error" {
+            return self.report(reported_error(data));
+        }
         if let Some(error) = reported(data, true) {
             return self.report(error);
         }
@@ -306,11 +324,18 @@ impl ResponsesTurn {
                 }
                 None => self.odd.note("item"),
             },
-            // Signs of life: the progress of tools that the server runs, what stands in other events too, and
-            // what this version doesn't know.
-            _ => {}
+            // Signs of life: the progress of tools that the server runs, and what stands in other events too.
+            class if SIGNS_OF_LIFE.iter().any(|known| class.starts_with(known)) => {}
+            class => self.unknown(class),
         }
         Ok(())
+    }
+
+    /// Notes an event of a type that this version doesn't know.
+    fn unknown(&mut self, class: &str) {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_');
+        let is_plain = class.len() <= 64 && class.bytes().all(is_plain);
+        self.odd.note(if is_plain { class } else { "type" });
     }
 
     /// Checks that the response hasn't too many items.

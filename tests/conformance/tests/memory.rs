@@ -159,3 +159,53 @@ fn a_case_that_fails_is_reported_by_its_name_and_rule() {
     );
     assert!(text.contains("rule: append: Sealed"), "{text}");
 }
+
+/// A store that breaks a rule or none, on a machine that stands still for a time at each step.
+#[derive(Clone, Copy)]
+struct StandsStill {
+    broken: Option<ContractRule>,
+}
+
+impl Harness for StandsStill {
+    fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        let store = BrokenStore::new(Memory::new());
+        let store = self.broken.into_iter().fold(store, BrokenStore::breaking);
+        Box::pin(async { Arc::new(store) as Arc<dyn Store> })
+    }
+
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(time + Duration::from_secs(1)))
+    }
+
+    fn step(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_stands_still_breaks_no_rule_of_longer_steps() {
+    let machine: Arc<dyn Harness> = Arc::new(StandsStill { broken: None });
+    let mut failed_at_first = 0;
+    for case in store::CASES {
+        let first = case.run(machine.clone()).await;
+        failed_at_first += usize::from(matches!(first.verdict, Verdict::Failed(_)));
+        let finding = case.run_on_real_clock(machine.clone()).await;
+        assert!(!matches!(finding.verdict, Verdict::Failed(_)), "{finding}");
+    }
+    assert!(failed_at_first > 0, "control: the steps were too short");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_is_broken_is_broken_with_longer_steps() {
+    for broken in [ContractRule::AppendSealed, ContractRule::TombstoneStands] {
+        let machine: Arc<dyn Harness> = Arc::new(StandsStill {
+            broken: Some(broken),
+        });
+        let mut noticed = 0;
+        for case in store::CASES {
+            let finding = case.run_on_real_clock(machine.clone()).await;
+            noticed += usize::from(matches!(finding.verdict, Verdict::Failed(_)));
+        }
+        assert!(noticed > 0, "{broken:?}");
+    }
+}

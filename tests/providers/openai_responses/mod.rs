@@ -117,21 +117,25 @@ async fn a_response_in_one_piece_is_read_and_its_failure_is_named() {
     for (body, says) in [
         (
             json!({"object": "response", "status": "failed", "output": [], "error": {"code": "server_error"}}),
-            "reported an error",
+            "has failed",
         ),
         (
             json!({"object": "response", "output": [], "error": {"code": "server_error"}}),
-            "reported an error",
+            "has failed",
         ),
         (
             json!({"object": "response", "status": "completed", "output": [], "error": {"code": "server_error"}}),
-            "reported an error",
+            "has failed",
         ),
         (
             json!({"object": "response", "status": "queued", "output": []}),
             "no answer",
         ),
         (json!({"output": []}), "no answer"),
+        (
+            json!({"object": "response", "status": "failed", "error": {"code": "rate_limit_exceeded"}}),
+            "asked too much",
+        ),
         (
             json!({"error": {"code": "model_not_found", "message": "Sekret"}}),
             "doesn't have this model",

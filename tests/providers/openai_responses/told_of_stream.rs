@@ -36,7 +36,7 @@ async fn an_error_of_the_stream_ends_no_response_that_goes_on() {
     // The same bytes end an answer in the foreground.
     let server = Server::start(vec![text()], rules()).await;
     let error = ask(&foreground(&server), hi()).await.unwrap_err();
-    assert!(error.to_string().contains("reported an error"), "{error}");
+    assert!(error.to_string().contains("has failed"), "{error}");
 }
 
 #[tokio::test]

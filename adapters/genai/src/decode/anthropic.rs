@@ -3,7 +3,12 @@ use std::{collections::VecDeque, mem};
 use serde_json::{Map, Value, json};
 use unbroken::chat::{ChatEvent, Citation, FinishReason, ProviderError, Usage};
 
-use super::{count, finish_reason, json, state_event, text};
+use super::{
+    dropped_kinds::DroppedKinds,
+    finish_reason, is_failure,
+    json::{FrameReader, count, text},
+    reported, state_event,
+};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
 pub(crate) const PROVIDER: &str = "anthropic";
@@ -13,6 +18,8 @@ pub(crate) const PROVIDER: &str = "anthropic";
 pub(crate) struct MessagesDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
+    reader: FrameReader,
+    odd: DroppedKinds,
     block: Block,
     has_open_call: bool,
     cited: usize,
@@ -42,6 +49,8 @@ impl MessagesDecoder {
         Self {
             turn,
             done: false,
+            reader: FrameReader::default(),
+            odd: DroppedKinds::default(),
             block: Block::None,
             has_open_call: false,
             cited: 0,
@@ -55,13 +64,13 @@ impl MessagesDecoder {
     ) -> Result<(), ProviderError> {
         // Anthropic's SDKs go by the name of the event.
         let name = frame.name.as_deref().unwrap_or_default();
-        if name == "ping" {
+        if name == "ping" || (name != "error" && reported::is_ping(&frame.data)) {
             return Ok(());
         }
         if name == "error" {
             return Err(failure::reported(&frame.data));
         }
-        let mut data = json(frame)?;
+        let mut data = self.reader.read(&frame.data)?;
         match text(&data, "/type").unwrap_or(name) {
             "message_start" => {
                 self.turn.model = text(&data, "/message/model").map(str::to_owned);
@@ -72,7 +81,10 @@ impl MessagesDecoder {
             "content_block_stop" => self.stop(out)?,
             "message_delta" => {
                 if let Some(word) = text(&data, "/delta/stop_reason") {
-                    self.turn.finish = Some(finish_reason(word));
+                    if is_failure(word) {
+                        return Err(failure::reported("null"));
+                    }
+                    self.turn.stop(finish_reason(word));
                 }
                 self.usage(data.get("usage"));
             }
@@ -89,7 +101,14 @@ impl MessagesDecoder {
                 self.done = true;
             }
             "error" => return Err(failure::reported(&frame.data)),
-            other => tracing::debug!(name = other, "an event of Claude isn't known"),
+            other => {
+                // Proxies report errors in forms of their own.
+                if let Some(error) = reported::reported(&data, false) {
+                    return Err(error);
+                }
+                let kind = failure::plain_name(other);
+                self.odd.note(kind.unwrap_or("an event"));
+            }
         }
         Ok(())
     }
@@ -126,7 +145,9 @@ impl MessagesDecoder {
                 self.block = Block::Thinking { signature };
             }
             "redacted_thinking" => {
-                let kept = json!({"type": "redacted_thinking", "data": word("data")});
+                let data = word("data");
+                self.turn.hold(data.len())?;
+                let kept = json!({"type": "redacted_thinking", "data": data});
                 out.push_back(state_event(PROVIDER, json!({"block": kept})));
                 self.block = Block::None;
             }

@@ -1,9 +1,13 @@
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
-use unbroken::chat::{ChatEvent, FinishReason, Media, ProviderError, ProviderState, Usage};
+use unbroken::chat::{ChatEvent, Media, ProviderError, ProviderState, Usage};
 
-use super::{count, finish_reason, json, state_event, text};
+use super::{
+    finish_reason, is_failure,
+    json::{FrameReader, count, text},
+    reported, state_event,
+};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar};
 
 pub(crate) const PROVIDER: &str = "gemini";
@@ -13,11 +17,16 @@ pub(crate) const PROVIDER: &str = "gemini";
 pub(crate) struct GeminiDecoder {
     pub(super) turn: TurnSoFar,
     pub(super) done: bool,
+    reader: FrameReader,
 }
 
 impl GeminiDecoder {
     pub(super) fn new(turn: TurnSoFar) -> Self {
-        Self { turn, done: false }
+        Self {
+            turn,
+            done: false,
+            reader: FrameReader::default(),
+        }
     }
 
     pub(super) fn frame(
@@ -25,9 +34,20 @@ impl GeminiDecoder {
         frame: &ServerFrame,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        let mut data = json(frame)?;
-        if data.get("error").is_some_and(|error| !error.is_null()) {
+        let is_error = frame.name.as_deref() == Some("error");
+        if reported::is_ping(&frame.data) && !is_error {
+            return Ok(());
+        }
+        if is_error {
             return Err(failure::reported(&frame.data));
+        }
+        let mut data = self.reader.read(&frame.data)?;
+        let has_candidate = data.pointer("/candidates/0").is_some();
+        if let Some(error) = reported::reported(&data, has_candidate) {
+            return Err(error);
+        }
+        if !data.is_object() && !data.is_null() {
+            return Err(failure::unreadable("a frame that is no object"));
         }
         if let Some(model) = text(&data, "/modelVersion") {
             self.turn.model = Some(model.to_owned());
@@ -52,8 +72,9 @@ impl GeminiDecoder {
         }
         match text(candidate, "/finishReason") {
             None | Some("FINISH_REASON_UNSPECIFIED" | "") => {}
+            Some(word) if is_failure(word) => return Err(failure::reported("null")),
             Some(word) => {
-                self.turn.finish = Some(reason(word));
+                self.turn.stop(finish_reason(word));
                 // genai reads no further.
                 self.done = true;
             }
@@ -81,6 +102,7 @@ impl GeminiDecoder {
             let state = signature.map(|it| ProviderState::new(PROVIDER, signed(&it)));
             return self.turn.whole_call(id, tool, arguments, state);
         }
+        self.turn.hold(signature.as_ref().map_or(0, String::len))?;
         if let Some(said) = text(&part, "/text") {
             let thought = part.get("thought").and_then(Value::as_bool) == Some(true);
             let event = match thought {
@@ -136,13 +158,6 @@ fn signed(signature: &str) -> Value {
 }
 
 // Reasons that only Gemini has, and that say that it withheld something.
-fn reason(word: &str) -> FinishReason {
-    match word {
-        "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => FinishReason::ContentFilter,
-        _ => finish_reason(word),
-    }
-}
-
 fn usage(counts: &Value) -> Usage {
     let of = |name: &str| count(counts, name);
     let thoughts = of("thoughtsTokenCount");

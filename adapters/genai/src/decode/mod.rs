@@ -1,12 +1,17 @@
 //! Answers into events, without I/O.
 
 mod anthropic;
-mod chat_extras;
+mod chat;
+mod dropped_kinds;
 mod events;
 #[cfg(test)]
 mod fuzz;
 mod gemini;
+mod json;
+mod pictures;
 mod reported;
+mod responses;
+mod sources;
 
 use std::collections::VecDeque;
 
@@ -16,37 +21,49 @@ use unbroken::chat::{
     ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf, Usage,
 };
 
-pub(crate) use self::chat_extras::REASONING_DETAILS;
-use self::{anthropic::MessagesDecoder, events::EventsDecoder, gemini::GeminiDecoder};
-use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
+pub(crate) use self::chat::REASONING_DETAILS;
+use self::{
+    anthropic::MessagesDecoder, chat::ChatDecoder, events::EventsDecoder, gemini::GeminiDecoder,
+    responses::ResponsesDecoder,
+};
+use crate::{frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
 
 /// A decoder of one answer.
 #[derive(Debug)]
 pub(crate) enum Decoder {
     Messages(MessagesDecoder),
     Gemini(GeminiDecoder),
+    Chat(Box<ChatDecoder>),
+    Responses(Box<ResponsesDecoder>),
     Events(EventsDecoder),
 }
 
 impl Decoder {
-    pub(crate) fn new(wire: WireFormat, state_name: &'static str, turn: TurnSoFar) -> Self {
+    /// Creates a decoder. `sound_format` is the one that the request asks for.
+    pub(crate) fn new(
+        wire: WireFormat,
+        state_name: &'static str,
+        turn: TurnSoFar,
+        sound_format: Option<String>,
+    ) -> Self {
         match wire {
             WireFormat::Anthropic | WireFormat::VertexClaude => {
                 Self::Messages(MessagesDecoder::new(turn))
             }
             WireFormat::Gemini => Self::Gemini(GeminiDecoder::new(turn)),
-            WireFormat::Chat | WireFormat::Responses | WireFormat::Other => {
-                Self::Events(EventsDecoder::new(turn, wire, state_name))
+            WireFormat::Chat => {
+                Self::Chat(Box::new(ChatDecoder::new(turn, state_name, sound_format)))
             }
+            WireFormat::Responses => {
+                Self::Responses(Box::new(ResponsesDecoder::new(turn, state_name)))
+            }
+            WireFormat::Other => Self::Events(EventsDecoder::new(turn, state_name)),
         }
     }
 
-    /// Returns true if each frame is read here, also one that genai doesn't understand.
-    pub(crate) fn reads_every_frame(&self) -> bool {
-        match self {
-            Self::Messages(_) | Self::Gemini(_) => true,
-            Self::Events(decoder) => decoder.reads_every_frame(),
-        }
+    /// Returns true if frames are read here, also those that genai doesn't understand, and genai's events aren't.
+    pub(crate) fn reads_frames(&self) -> bool {
+        !matches!(self, Self::Events(_))
     }
 
     /// Takes a frame of the server.
@@ -62,7 +79,9 @@ impl Decoder {
         match self {
             Self::Messages(decoder) => decoder.frame(frame, out),
             Self::Gemini(decoder) => decoder.frame(frame, out),
-            Self::Events(decoder) => decoder.frame(frame, out),
+            Self::Chat(decoder) => decoder.frame(frame, out),
+            Self::Responses(decoder) => decoder.frame(frame, out),
+            Self::Events(decoder) => decoder.frame(frame),
         }
     }
 
@@ -79,32 +98,35 @@ impl Decoder {
         match self {
             Self::Events(decoder) => decoder.event(event, out),
             // What genai takes for the end is one only if the frames say so.
-            Self::Messages(_) | Self::Gemini(_) => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    fn turn(&self) -> (&TurnSoFar, bool) {
+        match self {
+            Self::Messages(decoder) => (&decoder.turn, decoder.done),
+            Self::Gemini(decoder) => (&decoder.turn, decoder.done),
+            Self::Chat(decoder) => (&decoder.turn, decoder.done),
+            Self::Responses(decoder) => (&decoder.turn, decoder.done),
+            Self::Events(decoder) => (&decoder.turn, decoder.done),
         }
     }
 
     /// Returns the usage of the turn so far.
     pub(crate) fn usage(&self) -> Option<&Usage> {
-        match self {
-            Self::Messages(decoder) => decoder.turn.usage.as_ref(),
-            Self::Gemini(decoder) => decoder.turn.usage.as_ref(),
-            Self::Events(decoder) => decoder.turn.usage.as_ref(),
-        }
+        self.turn().0.usage.as_ref()
     }
 
-    /// Returns true if the answer is whole.
+    /// Returns true if the answer is whole, and nothing more of it is read.
     pub(crate) fn is_done(&self) -> bool {
-        match self {
-            Self::Messages(decoder) => decoder.done,
-            Self::Gemini(decoder) => decoder.done,
-            Self::Events(decoder) => decoder.done,
-        }
+        self.turn().1
     }
 
-    /// Returns true if the end of the stream is the end of the answer.
+    /// Returns true if the answer is whole, though more of it may come.
     pub(crate) fn is_finished(&self) -> bool {
         match self {
-            Self::Messages(_) | Self::Gemini(_) => false,
+            Self::Messages(_) | Self::Gemini(_) | Self::Responses(_) => self.is_done(),
+            Self::Chat(decoder) => decoder.is_finished(),
             Self::Events(decoder) => decoder.is_finished(),
         }
     }
@@ -118,6 +140,8 @@ impl Decoder {
         match self {
             Self::Messages(decoder) => decoder.turn.end(out),
             Self::Gemini(decoder) => decoder.turn.end(out),
+            Self::Chat(decoder) => return decoder.end(out),
+            Self::Responses(decoder) => return decoder.end(out),
             Self::Events(decoder) => return decoder.end(out),
         }
         Ok(())
@@ -128,16 +152,9 @@ fn state_event(provider: &str, data: Value) -> ChatEvent {
     ProviderStateEvent::new(StateOf::Turn, ProviderState::new(provider, data)).into()
 }
 
-fn json(frame: &ServerFrame) -> Result<Value, ProviderError> {
-    serde_json::from_str(&frame.data).map_err(|_| failure::unreadable("a frame that isn't JSON"))
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer)?.as_str()
-}
-
-fn count(value: &Value, name: &str) -> Option<u64> {
-    value.get(name)?.as_u64()
+/// Returns true if a reason of the end means that the server failed.
+fn is_failure(word: &str) -> bool {
+    finish_reason(word).is_failure()
 }
 
 fn finish_reason(word: &str) -> FinishReason {

@@ -1,8 +1,9 @@
-//! Errors that servers of Chat Completions report inside of a stream, in the many forms that they have.
+//! Errors that servers of OpenAI's protocols report inside of a stream, in the many forms that they have.
 
 use serde_json::{Map, Value, json};
 use unbroken::chat::ProviderError;
 
+use super::json::is_truthy;
 use crate::failure;
 
 /// Returns the error that a frame reports, if it is one. `has_choice` is true if it also holds a piece of an answer:
@@ -27,20 +28,13 @@ pub(super) fn is_ping(data: &str) -> bool {
     PINGS.iter().any(|ping| word.eq_ignore_ascii_case(ping))
 }
 
-/// Returns true unless JavaScript counts the value as false.
-pub(super) fn is_truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(is) => *is,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(_) | Value::Object(_) => true,
-    }
-}
-
 fn reported_by_object(object: &Map<String, Value>, has_choice: bool) -> Option<ProviderError> {
     let truthy = |name: &str| object.get(name).filter(|value| is_truthy(value));
     if let Some(error) = truthy("error") {
+        return Some(of(error));
+    }
+    let of_groq = object.get("x_groq").and_then(|groq| groq.get("error"));
+    if let Some(error) = of_groq.filter(|error| is_truthy(error)) {
         return Some(of(error));
     }
     // MiniMax; a code of 0 is its success.
@@ -106,6 +100,7 @@ mod tests {
             r#"{"error":{}}"#,
             r#"{"error":true}"#,
             r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]"#,
+            r#"{"x_groq":{"id":"r","error":"M"}}"#,
             r#"{"errors":[{"message":"M"}]}"#,
             r#"{"errors":"M"}"#,
             r#"{"detail":"M"}"#,
@@ -150,6 +145,9 @@ mod tests {
         }
         let piece = r#"{"detail":"low","status":500,"message":"M","errors":["M"],"type":"error"}"#;
         assert!(reported(&serde_json::from_str(piece).unwrap(), true).is_none());
+        for piece in [r#"{"error":"M"}"#, r#"{"x_groq":{"error":{"code":400}}}"#] {
+            assert!(reported(&serde_json::from_str(piece).unwrap(), true).is_some());
+        }
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub(super) fn of(
         .with_capture_usage(true)
         // genai adds the pieces of arguments up only if it keeps the calls. Of Chat Completions it makes room for
         // as many as the server's number of a call says.
-        .with_capture_tool_calls(!scene.wire.has_calls_in_frames());
-    if !scene.wire.is_read_from_frames() {
+        .with_capture_tool_calls(!scene.wire.is_read_from_frames());
+    if matches!(scene.wire, WireFormat::Responses | WireFormat::Other) {
         // Signatures come with it. Of Claude and Gemini it asks for thoughts.
         out = out.with_capture_reasoning_content(true);
     }

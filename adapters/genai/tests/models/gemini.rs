@@ -116,12 +116,17 @@ async fn a_turn_that_is_not_whole_calls_nothing() {
         ("PROHIBITED_CONTENT", "content_filter"),
         ("MAX_TOKENS", "length"),
         ("OTHER", "unknown"),
-        ("MALFORMED_FUNCTION_CALL", "MALFORMED_FUNCTION_CALL"),
+        ("BORED", "BORED"),
     ] {
         let (events, error) = said(Reply::Stream(frames(&[last(call.clone(), word)]))).await;
         assert!(error.is_none(), "{error:?}");
         assert_eq!(of_type(&events, "tool_calls"), [&Value::Null; 0], "{word}");
         assert_eq!(events.last().unwrap()["finishReason"], reason);
+    }
+    for word in ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"] {
+        let (events, error) = said(Reply::Stream(frames(&[last(call.clone(), word)]))).await;
+        assert!(error.is_some(), "{word}");
+        assert_eq!(of_type(&events, "tool_calls"), [&Value::Null; 0], "{word}");
     }
     let (events, _) = said(Reply::Stream(frames(&[last(call, "STOP")]))).await;
     assert_eq!(of_type(&events, "tool_calls").len(), 1);

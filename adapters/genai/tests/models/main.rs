@@ -6,14 +6,22 @@
 )]
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
+mod chat_completions;
 mod claude;
+mod cuts;
 mod durable;
 mod errors;
 mod gemini;
+mod kinds;
+mod limits;
 mod openai;
+mod refused;
 mod requests;
+mod responses;
+mod rounds;
 mod sampling;
 mod seam;
+mod shapes;
 mod stub;
 mod tools;
 mod usage;

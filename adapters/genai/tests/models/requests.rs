@@ -9,6 +9,7 @@ use unbroken::chat::{
 use crate::{
     claude::{self, CLAUDE},
     gemini::{self, GEMINI},
+    responses::{self, GPT_5},
     stub::{Reply, Stub, answer, frames},
 };
 
@@ -16,10 +17,16 @@ pub(crate) const GPT: &str = "gpt-4o-mini";
 
 pub(crate) fn reply(model: &str) -> Reply {
     Reply::Stream(match model {
-        GEMINI => frames(&[gemini::last(json!([{"text": "Hi."}]), "STOP")]),
+        model if model.starts_with("gemini-") => {
+            frames(&[gemini::last(json!([{"text": "Hi."}]), "STOP")])
+        }
         GPT => {
             let choice = json!({"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"});
             frames(&[json!({"choices": [choice]})]) + "data: [DONE]\n\n"
+        }
+        GPT_5 => claude::named(&[responses::created(), responses::completed(json!([]))]),
+        model if model.starts_with("ollama::") => {
+            json!({"message": {"content": "Hi."}, "done": true, "done_reason": "stop"}).to_string()
         }
         _ => claude::message([claude::text(0, &["Hi."])], "end_turn"),
     })

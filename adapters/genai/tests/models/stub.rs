@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -123,15 +124,7 @@ impl Stub {
 
     /// Returns a client whose models are all here.
     pub(crate) fn client(&self) -> Client {
-        let base: Arc<str> = self.base.clone().into();
-        Client::builder()
-            .with_service_target_resolver_fn(move |mut target: ServiceTarget| {
-                target.endpoint = Endpoint::from_owned(Arc::clone(&base));
-                target.auth = AuthData::from_single(KEY);
-                Ok(target)
-            })
-            .build()
-            .unwrap()
+        client_of(self.base.clone().into())
     }
 
     /// Returns a provider of a model here.
@@ -140,7 +133,24 @@ impl Stub {
     }
 }
 
-async fn read(socket: TcpStream) -> Option<(Asked, TcpStream)> {
+fn client_of(base: Arc<str>) -> Client {
+    Client::builder()
+        .with_service_target_resolver_fn(move |mut target: ServiceTarget| {
+            target.endpoint = Endpoint::from_owned(Arc::clone(&base));
+            target.auth = AuthData::from_single(KEY);
+            Ok(target)
+        })
+        .build()
+        .unwrap()
+}
+
+/// Returns a provider of a model at an address.
+pub(crate) fn provider_at(address: SocketAddr, model: &str) -> GenAi {
+    GenAi::new(client_of(format!("http://{address}/v1/").into())).model(model)
+}
+
+/// Reads a request.
+pub(crate) async fn read(socket: TcpStream) -> Option<(Asked, TcpStream)> {
     let mut socket = BufReader::new(socket);
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

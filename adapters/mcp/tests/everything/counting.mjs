@@ -13,8 +13,8 @@ const ACCOUNT = { type: 'object', properties: { account: { type: 'string', title
 export const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 /**
- * Starts the server. `draw` gives a picture. `book` is idempotent and asks for an account; `pay` asks too, and may not run twice; `erase`
- * destroys something, and takes effect once `let_go` is called.
+ * Starts the server. `draw` gives a picture. `survey` has four steps, three of them once `letGo` is called. `book` is idempotent and asks for an account; `pay` asks too, and may not run twice; `erase`
+ * destroys something, and takes effect once `letGo` is called.
  */
 export async function startCounting() {
   const counts = { called: {}, done: {} };
@@ -45,6 +45,15 @@ export async function startCounting() {
     made.registerTool('draw', { description: 'Draws.', annotations: { readOnlyHint: true } }, async () => {
       count('called', 'draw');
       return { content: [{ type: 'text', text: 'Here:' }, { type: 'image', mimeType: 'image/png', data: PICTURE }, { type: 'text', text: 'That was it.' }] };
+    });
+    made.registerTool('survey', { description: 'Surveys.', annotations: { readOnlyHint: true } }, async ({ sendNotification, _meta }) => {
+      count('called', 'survey');
+      for (const progress of [1, 2, 3, 4]) {
+        await sendNotification({ method: 'notifications/progress', params: { progressToken: _meta.progressToken, progress, total: 4 } });
+        await gone;
+      }
+      count('done', 'survey');
+      return text('surveyed');
     });
     return made;
   };

@@ -93,7 +93,7 @@ where
             format!("{name}::{}", case.name),
             move |machine| async move {
                 let store = cell.get_or_try_init(|| open(machine)).await?;
-                let finding = case.run(Arc::new(store.clone())).await;
+                let finding = case.run_on_real_clock(Arc::new(store.clone())).await;
                 match finding.verdict {
                     Verdict::Passed => Ok(()) as Checked,
                     _ => Err(finding.to_string().into()),

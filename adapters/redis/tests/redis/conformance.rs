@@ -155,7 +155,7 @@ where
     S: Store,
 {
     let harness = Real::new(options, open).at(urls);
-    let finding = case.run(Arc::new(harness)).await;
+    let finding = case.run_on_real_clock(Arc::new(harness)).await;
     match finding.verdict {
         Verdict::Passed => Ok(()),
         _ => Err(Failed::from(finding.to_string())),

@@ -225,7 +225,7 @@ async fn permissions() -> Result<(), Failed> {
         .contains(&case.name)
     });
     let harness = std::sync::Arc::new(harness);
-    let findings = cases.map(|case| case.run(harness.clone()));
+    let findings = cases.map(|case| case.run_on_real_clock(harness.clone()));
     let findings = futures_util::future::join_all(findings).await;
     assert_eq!(findings.len(), 9);
     for finding in findings {

@@ -7,7 +7,8 @@ use std::{
 use crate::engine::Engine;
 
 /// The scenarios of `tests/browser/mcp.mjs`.
-pub(crate) const SCENARIOS: [&str; 5] = [
+pub(crate) const SCENARIOS: [&str; 6] = [
+    "a_reload_while_a_tool_runs_goes_on_and_runs_it_once",
     "a_picture_of_a_tool_is_shown_and_outlives_a_reload",
     "a_question_of_an_idempotent_tool_is_answered_elsewhere_and_it_goes_on",
     "a_tool_that_may_not_run_twice_is_not_called_again_and_the_model_is_told",

@@ -79,6 +79,17 @@ impl UiMessageFold {
         if self.calls.insert(call.id.clone()) {
             let earlier = self.states.remove(&call.id);
             let state = call.provider_state.as_ref().or(earlier.as_ref());
+            if call.is_half() {
+                self.approvals.settle(&call.id);
+                sink.chunk(&UiChunk::ToolInputError {
+                    tool_call_id: &call.id,
+                    tool_name: &call.name,
+                    input: call.arguments.clone(),
+                    error_text: ToolCall::HALF,
+                    provider_metadata: state.map(metadata::of_state).as_ref(),
+                });
+                return;
+            }
             sink.chunk(&UiChunk::ToolInputAvailable {
                 tool_call_id: &call.id,
                 tool_name: &call.name,

@@ -24,8 +24,7 @@ impl UiMessageFold {
             FinishReason::ContentFilter => "content-filter",
             FinishReason::Unknown | FinishReason::Other(_) => "other",
         };
-        let (usage, mismatch) = (complete.usage.as_ref(), complete.mismatch.as_deref());
-        self.finish(finish_reason, usage, mismatch, sink);
+        self.finish(finish_reason, complete.usage.as_ref(), Some(complete), sink);
     }
 
     pub(super) fn aborted(&mut self, aborted: &Aborted, sink: &mut impl ChunkSink) {
@@ -51,11 +50,11 @@ impl UiMessageFold {
         &self,
         reason: &'static str,
         usage: Option<&Usage>,
-        mismatch: Option<&str>,
+        complete: Option<&Complete>,
         sink: &mut impl ChunkSink,
     ) {
         let usage = usage.or(self.usage.as_ref());
-        let metadata = metadata::of_answer(usage, self.model.as_deref(), mismatch);
+        let metadata = metadata::of_answer(usage, self.model.as_deref(), complete);
         finish(reason, metadata.as_ref(), sink);
     }
 }

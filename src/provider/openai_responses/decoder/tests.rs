@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::provider::http::{CallIds, Decode, fuzz::fuzz};
 
+mod ends;
+mod odd_json;
 mod reading_on;
 mod whole;
 
@@ -201,93 +203,6 @@ fn what_was_not_streamed_is_taken_from_the_whole_items() {
         );
         assert_eq!(text(found), "Hello there No.");
     }
-}
-
-#[test]
-fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
-    for (last, reason) in [
-        (ended("completed", json!({"status": "completed"})), "stop"),
-        (ended("completed", json!({})), "stop"),
-        (
-            ended(
-                "incomplete",
-                json!({"incomplete_details": {"reason": "max_output_tokens"}}),
-            ),
-            "length",
-        ),
-        (
-            ended(
-                "incomplete",
-                json!({"incomplete_details": {"reason": "content_filter"}}),
-            ),
-            "content_filter",
-        ),
-        (ended("incomplete", json!({})), "unknown"),
-        (
-            ended("completed", json!({"status": "incomplete"})),
-            "unknown",
-        ),
-        (
-            ended(
-                "incomplete",
-                json!({"incomplete_details": {"reason": "stop"}}),
-            ),
-            "unknown",
-        ),
-    ] {
-        let found = events(&stream(&[delta("Hi"), last]));
-        assert_eq!(found.last().unwrap()["finishReason"], reason);
-    }
-    for (last, recoverable, says) in [
-        (json!({"type": "response.unheard_of"}), true, "cut off"),
-        (
-            ended(
-                "failed",
-                json!({"error": {"code": "server_error", "message": "Sekret"}}),
-            ),
-            true,
-            "reported an error",
-        ),
-        (
-            ended("failed", json!({"error": {"code": "invalid_prompt"}})),
-            false,
-            "refused the request",
-        ),
-        (ended("failed", json!({})), true, "reported an error"),
-        (
-            ended("completed", json!({"status": "failed"})),
-            true,
-            "reported an error",
-        ),
-        (
-            ended("completed", json!({"status": "cancelled"})),
-            true,
-            "told to stop",
-        ),
-        (
-            json!({"type": "error", "code": "rate_limit_exceeded", "message": "Sekret"}),
-            true,
-            "asked too much",
-        ),
-        (
-            json!({"error": {"code": "insufficient_quota"}}),
-            false,
-            "quota",
-        ),
-        (json!({"detail": "Sekret"}), true, "reported an error"),
-        (
-            item_done(1, json!({"type": "computer_call"})),
-            false,
-            "`computer_call`",
-        ),
-    ] {
-        let error = failure(&stream(&[delta("Hi"), last.clone()]));
-        assert_eq!(error.is_recoverable(), recoverable, "{last}: {error}");
-        assert!(error.to_string().contains(says), "{last}: {error}");
-        assert!(!format!("{error:?}").contains("Sekret"), "{error:?}");
-    }
-    assert!(failure("data: [DONE]\n\n").is_recoverable());
-    assert!(failure("data: {\"type\":\"response.output_text.delta\n\n").is_recoverable());
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     report::{CaseResult, Finding, Verdict},
-    store::{cases, fixture::StoreFixture, harness::Harness},
+    store::{cases, fixture::StoreFixture, harness::Harness, longer_steps::LongerSteps},
 };
 use unbroken::BoxFuture;
 
@@ -30,8 +30,31 @@ impl StoreCase {
     ///
     /// A panic in the case or in the store counts as a failure.
     pub async fn run(&self, harness: Arc<dyn Harness>) -> Finding {
-        let fixture = StoreFixture::new(harness.store().await, harness);
-        Finding::of_case(self.name, self.rule, CASE_TIMEOUT, (self.run)(fixture)).await
+        let run = self.run;
+        let case = async move {
+            let fixture = StoreFixture::new(harness.store().await, harness);
+            run(fixture).await
+        };
+        Finding::of_case(self.name, self.rule, CASE_TIMEOUT, case).await
+    }
+
+    /// Runs the case as [`run`](Self::run) does, for a store on a real clock.
+    ///
+    /// A case that fails is run again with 4 times the step of the harness, then with 16 times the step. The last
+    /// finding counts, and those before it are printed to standard error. On a machine that stands still for longer
+    /// than a lease of a few steps, a store seems to break a rule that it keeps. A rule that is broken is broken with
+    /// any step.
+    pub async fn run_on_real_clock(&self, harness: Arc<dyn Harness>) -> Finding {
+        let mut finding = self.run(harness.clone()).await;
+        for factor in [4, 16] {
+            if !matches!(finding.verdict, Verdict::Failed(_)) {
+                break;
+            }
+            eprintln!("{finding}\n  again with {factor} times the step");
+            let harness = harness.clone();
+            finding = self.run(Arc::new(LongerSteps { harness, factor })).await;
+        }
+        finding
     }
 
     /// Runs the case as a test function does.

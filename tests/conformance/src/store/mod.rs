@@ -24,6 +24,7 @@ mod case;
 mod cases;
 mod fixture;
 mod harness;
+mod longer_steps;
 
 pub use crate::store::{
     case::{CASES, StoreCase},

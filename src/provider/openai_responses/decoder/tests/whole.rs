@@ -119,7 +119,7 @@ fn an_error_before_a_failure_explains_it_and_one_without_is_no_end() {
     };
     for (of_response, says) in [
         (Value::Null, "asked too much"),
-        (json!({"code": "server_error"}), "reported an error"),
+        (json!({"code": "server_error"}), "has failed"),
     ] {
         let turn = turn(true);
         let all = stream(&[created(), delta("Hi"), error(), failed(of_response)]);

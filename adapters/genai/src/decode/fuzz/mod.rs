@@ -1,5 +1,8 @@
-//! Fuzzes decoders with changed frames of servers, for 2 s, or for as many seconds as `UNBROKEN_FUZZ_SECONDS` says.
+//! Fuzzes decoders with changed frames of servers, and with JSON in odd types, for 2 s, or for as many seconds as `UNBROKEN_FUZZ_SECONDS` says.
 //! `UNBROKEN_FUZZ_SEED` repeats a run that failed.
+
+mod odd;
+mod seeds;
 
 use std::{
     collections::VecDeque,
@@ -8,95 +11,66 @@ use std::{
     time::{Duration, Instant},
 };
 
-use genai::chat::{ChatStreamEvent, StreamEnd};
 use serde_json::{Value, json};
-use unbroken::chat::{ChatEvent, Message, ProviderError};
+use unbroken::chat::{ChatEvent, FinishReason, Message, ProviderError};
 
+use self::seeds::{CHAT, CLAUDE, GEMINI, RESPONSES};
 use super::Decoder;
 use crate::{frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
 
 // It has a capital letter, which the codes that an error keeps don't have.
 const SECRET: &str = "Sekret";
 
-const CLAUDE: [&[&str]; 2] = [
-    &[
-        r#"{"type":"message_start","message":{"model":"claude","usage":{"input_tokens":3,"output_tokens":1}}}"#,
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm."}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s1"}}"#,
-        r#"{"type":"content_block_stop","index":0}"#,
-        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t1","name":"now","input":{}}}"#,
-        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"a\":1}"}}"#,
-        r#"{"type":"content_block_stop","index":1}"#,
-        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":9}}"#,
-        r#"{"type":"message_stop"}"#,
-    ],
-    &[
-        r#"{"type":"message_start","message":{"model":"claude"}}"#,
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello."}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"url":"https://a","title":"A"}}}"#,
-        r#"{"type":"content_block_stop","index":0}"#,
-        r#"{"type":"content_block_start","index":1,"content_block":{"type":"server_tool_use","id":"s1","name":"web_search","input":{}}}"#,
-        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"q\":1}"}}"#,
-        r#"{"type":"content_block_stop","index":1}"#,
-        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#,
-        r#"{"type":"message_stop"}"#,
-    ],
-];
-
-const GEMINI: [&[&str]; 2] = [
-    &[
-        r#"{"candidates":[{"content":{"parts":[{"text":"Hm.","thought":true}]}}],"modelVersion":"gemini"}"#,
-        r#"{"candidates":[{"content":{"parts":[{"text":"Hel","thoughtSignature":"s1"}]}}]}"#,
-        r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"now","args":{"a":1}},"thoughtSignature":"s2"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":4}}"#,
-    ],
-    &[
-        r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"UE5H"}}]}}]}"#,
-        r#"{"usageMetadata":{"promptTokenCount":3}}"#,
-        r#"{"candidates":[{"content":{"parts":[{"text":"Done."}]},"finishReason":"MAX_TOKENS"}]}"#,
-    ],
-];
-
-const CHAT: [&[&str]; 2] = [
-    &[
-        r#"{"model":"gpt","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
-        r#"{"error":null,"choices":[{"index":0,"delta":{"content":"Hello.","reasoning":"Hm."}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"now","arguments":"{\"a\":"}}]}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
-        r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
-        "[DONE]",
-    ],
-    &[
-        r#"{"choices":[{"index":0,"message":{"content":"Hello.","refusal":"No."},"finish_reason":"stop"}]}"#,
-        "[DONE]",
-    ],
-];
-
 #[test]
 fn any_bytes_give_an_answer_or_an_error_of_claude() {
-    fuzz(WireFormat::Anthropic, &CLAUDE);
+    fuzz(WireFormat::Anthropic, &CLAUDE, changed, false);
 }
 
 #[test]
 fn any_bytes_give_an_answer_or_an_error_of_gemini() {
-    fuzz(WireFormat::Gemini, &GEMINI);
+    fuzz(WireFormat::Gemini, &GEMINI, changed, false);
 }
 
 #[test]
 fn any_bytes_give_an_answer_or_an_error_of_chat_completions() {
-    fuzz(WireFormat::Chat, &CHAT);
+    fuzz(WireFormat::Chat, &CHAT, changed, false);
 }
 
-fn fuzz(wire: WireFormat, seeds: &[&[&str]]) {
+#[test]
+fn any_bytes_give_an_answer_or_an_error_of_responses() {
+    fuzz(WireFormat::Responses, &RESPONSES, changed, false);
+}
+
+#[test]
+fn any_bytes_give_an_answer_or_an_error_of_claude_in_odd_types() {
+    fuzz(WireFormat::Anthropic, &CLAUDE, odd::frames, true);
+}
+
+#[test]
+fn any_bytes_give_an_answer_or_an_error_of_gemini_in_odd_types() {
+    fuzz(WireFormat::Gemini, &GEMINI, odd::frames, true);
+}
+
+#[test]
+fn any_bytes_give_an_answer_or_an_error_of_chat_completions_in_odd_types() {
+    fuzz(WireFormat::Chat, &CHAT, odd::frames, true);
+}
+
+#[test]
+fn any_bytes_give_an_answer_or_an_error_of_responses_in_odd_types() {
+    fuzz(WireFormat::Responses, &RESPONSES, odd::frames, true);
+}
+
+type Frames = fn(&[&[&str]], &mut SplitMix) -> Vec<ServerFrame>;
+
+fn fuzz(wire: WireFormat, seeds: &[&[&str]], frames_of: Frames, is_json: bool) {
     let seconds = number("UNBROKEN_FUZZ_SECONDS").unwrap_or(2);
     let seed = number("UNBROKEN_FUZZ_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let mut chance = SplitMix(seed);
     let began = Instant::now();
     let (mut inputs, mut whole, mut failed) = (0_u64, 0_u64, 0_u64);
     while began.elapsed() < Duration::from_secs(seconds) {
-        let frames = changed(seeds, &mut chance);
+        let frames = frames_of(seeds, &mut chance);
         let max = if chance.one_in(4) {
             chance.below(300)
         } else {
@@ -105,17 +79,25 @@ fn fuzz(wire: WireFormat, seeds: &[&[&str]]) {
         let place = || format!("seed {seed}, input {inputs}: {frames:?}");
         let (events, outcome) = run(wire, &frames, max);
         let terminal = events.iter().filter(|event| event.is_terminal()).count();
+        let has_calls = (events.iter()).any(|event| matches!(event, ChatEvent::ToolCalls(_)));
         match outcome {
             Ok(()) => {
                 whole += 1;
                 assert_eq!(terminal, 1, "{}", place());
-                assert!(events.back().unwrap().is_terminal(), "{}", place());
+                let Some(ChatEvent::Complete(end)) = events.back() else {
+                    panic!("{}", place());
+                };
+                let calls = end.finish_reason == FinishReason::ToolCalls;
+                assert!(calls || !has_calls, "{}", place());
             }
             Err(error) => {
                 failed += 1;
                 assert_eq!(terminal, 0, "{}", place());
+                assert!(!has_calls, "{}", place());
                 let error = format!("{error} {error:?}");
                 assert!(!error.contains(SECRET), "{error}: {}", place());
+                let is_refused = is_json && error.contains("a frame that isn't JSON");
+                assert!(!is_refused, "{error}: {}", place());
             }
         }
         inputs += 1;
@@ -137,14 +119,10 @@ fn run(
     max: usize,
 ) -> (VecDeque<ChatEvent>, Result<(), ProviderError>) {
     let none: [Message; 0] = [];
-    let mut decoder = Decoder::new(wire, "openai", TurnSoFar::new(&none, max));
+    let mut decoder = Decoder::new(wire, "openai", TurnSoFar::new(&none, max), None);
     let mut out = VecDeque::new();
     for frame in frames {
-        let mut read = decoder.frame(frame, &mut out);
-        if wire == WireFormat::Chat && frame.data == "[DONE]" && read.is_ok() {
-            let end = ChatStreamEvent::End(StreamEnd::default());
-            read = decoder.event(end, &mut out);
-        }
+        let read = decoder.frame(frame, &mut out);
         if read.is_err() {
             return (out, read);
         }
