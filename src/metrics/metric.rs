@@ -1,24 +1,28 @@
-use metrics::{Key, Level, Metadata, Unit, with_recorder};
+#[cfg(not(feature = "metrics"))]
+use super::not_recorded as recorded;
+#[cfg(feature = "metrics")]
+use super::recorded;
 use tokio::time::Instant;
 
-use super::label_sets::label_set;
-
-static METADATA: Metadata<'static> = Metadata::new("unbroken", Level::INFO, Some("unbroken"));
-
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy)]
-enum MetricKind {
+pub(super) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
 }
 
-/// A metric of the table. Recording allocates only for a set of labels that is new in the process.
+/// A metric of the table. Without the feature `metrics` nothing is recorded.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "nothing is recorded")
+)]
 pub(crate) struct Metric {
-    name: &'static str,
-    kind: MetricKind,
-    unit: &'static str,
-    meaning: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: MetricKind,
+    pub(super) unit: &'static str,
+    pub(super) meaning: &'static str,
 }
 
 impl Metric {
@@ -57,46 +61,39 @@ impl Metric {
         }
     }
 
-    pub(super) fn describe(self) {
-        let (name, meaning) = (self.name.into(), self.meaning.into());
-        let unit = Some(match self.unit {
-            "s" => Unit::Seconds,
-            "By" => Unit::Bytes,
-            _ => Unit::Count,
-        });
-        with_recorder(|recorder| match self.kind {
-            MetricKind::Counter => recorder.describe_counter(name, unit, meaning),
-            MetricKind::Gauge => recorder.describe_gauge(name, unit, meaning),
-            MetricKind::Histogram => recorder.describe_histogram(name, unit, meaning),
-        });
-    }
-
-    /// Adds so many to a counter.
+    /// Adds to a counter.
     pub(crate) fn count(self, more: usize, labels: &[(&'static str, &str)]) {
-        let key = Key::from_static_parts(self.name, label_set(labels));
-        with_recorder(|recorder| {
-            recorder
-                .register_counter(&key, &METADATA)
-                .increment(more as u64);
-        });
+        recorded::count(self, more, labels);
     }
 
     /// Adds one to a gauge.
     pub(crate) fn up(self) {
-        let key = Key::from_static_name(self.name);
-        with_recorder(|recorder| recorder.register_gauge(&key, &METADATA).increment(1.0));
+        recorded::add(self, 1.0);
     }
 
     /// Takes one from a gauge.
     pub(crate) fn down(self) {
-        let key = Key::from_static_name(self.name);
-        with_recorder(|recorder| recorder.register_gauge(&key, &METADATA).decrement(1.0));
+        recorded::add(self, -1.0);
     }
 
-    /// Records the time since then in a histogram.
-    pub(crate) fn time(self, since: Instant, labels: &[(&'static str, &str)]) {
-        let key = Key::from_static_parts(self.name, label_set(labels));
-        let seconds = since.elapsed().as_secs_f64();
-        with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(seconds));
+    /// Records the time of the stopwatch in a histogram, in seconds.
+    pub(crate) fn time(self, stopwatch: Stopwatch, labels: &[(&'static str, &str)]) {
+        if let Some(began) = stopwatch.0 {
+            recorded::time(self, began, labels);
+        }
+    }
+}
+
+/// A time that is measured for a metric. Without the feature `metrics` no clock is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Option<Instant>);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(cfg!(feature = "metrics").then(Instant::now))
+    }
+
+    pub(crate) const fn since(began: Instant) -> Self {
+        Self(Some(began))
     }
 }

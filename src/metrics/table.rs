@@ -5,17 +5,17 @@ use super::Metric;
 pub(crate) const SESSIONS_STARTED: Metric = Metric::counter(
     "unbroken.sessions.started",
     "1",
-    "sessions that began on this server",
+    "sessions that this server created",
 );
 pub(crate) const SESSIONS_ATTACHED: Metric = Metric::counter(
     "unbroken.sessions.attached",
     "1",
-    "attaches to sessions that existed, by repeated starts too",
+    "attaches to sessions that exist, by repeated starts too",
 );
 pub(crate) const SESSIONS_RUNNING: Metric = Metric::gauge(
     "unbroken.sessions.running",
     "1",
-    "permits in use: sessions that run on this server, and starts under way; those that wait are counted by the next one",
+    "sessions that run on this server, starts under way included; sessions that wait are in the next row",
 );
 pub(crate) const SESSIONS_WAITING: Metric = Metric::gauge(
     "unbroken.sessions.waiting",
@@ -25,7 +25,7 @@ pub(crate) const SESSIONS_WAITING: Metric = Metric::gauge(
 pub(crate) const SESSIONS_ENDED: Metric = Metric::counter(
     "unbroken.sessions.ended",
     "1",
-    "sessions whose writer here sealed them; `code` is `none` unless `outcome` is `error`",
+    "sessions that this server sealed; `code` is `none` unless `outcome` is `error`",
 );
 pub(crate) const EVENTS_WRITTEN: Metric = Metric::counter(
     "unbroken.events.written",

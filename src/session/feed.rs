@@ -12,10 +12,7 @@ use super::{
     sealed_hook::SealedHook,
     writer::{Writer, WriterEnd},
 };
-use crate::{
-    log::{Epoch, Outcome, Status},
-    metrics,
-};
+use crate::{log::Epoch, metrics};
 
 /// The current role of the task that feeds an entry.
 pub(super) enum FeedRole {
@@ -97,7 +94,7 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
         WriterEnd::Sealed(outcome) => {
             tracing::debug!(?outcome, "a session ended");
             if let Some(meta) = entry.meta() {
-                count_ended(meta.service.as_str(), outcome);
+                metrics::count_ended(&meta.service, outcome);
             }
             if entry.meta().is_some_and(|meta| meta.outbox.is_some()) {
                 shared.outbox.wake();
@@ -125,14 +122,4 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
     };
     drop(permit);
     next
-}
-
-fn count_ended(service: &str, outcome: Outcome) {
-    let code = match outcome {
-        Outcome::Error(code) => code.as_str(),
-        Outcome::Complete | Outcome::Aborted => "none",
-    };
-    let outcome = Status::Ended(outcome).as_str();
-    let labels = [("service", service), ("outcome", outcome), ("code", code)];
-    metrics::SESSIONS_ENDED.count(1, &labels);
 }

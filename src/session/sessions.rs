@@ -244,9 +244,7 @@ impl Sessions {
         if !created && found.is_none_or(|it| !is_same_request(it, &meta)) {
             return Err(StartError::InUse);
         }
-        if created {
-            metrics::SESSIONS_STARTED.count(1, &[("service", meta.service.as_str())]);
-        } else {
+        if !created {
             metrics::SESSIONS_ATTACHED.count(1, &[]);
         }
         Ok(Started {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     log::{Epoch, Lsn, SessionId, Status},
+    metrics,
     store::{Created, Lease, NewSession, SessionMeta, SessionState, StoreError, Token},
 };
 
@@ -90,6 +91,7 @@ impl StartTask {
                 drop(new);
                 spec.request = Bytes::new();
                 let commands = shared.take_ownership(entry, state, sent.since);
+                metrics::SESSIONS_STARTED.count(1, &[("service", meta.service.as_str())]);
                 entry.open(Ok(meta));
                 let _ = created.send(Ok(true));
                 // The caller runs first, so that the response head doesn't wait for the first poll

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{StoreFailures, watched_call::WatchedCall};
 use crate::{
     BoxFuture,
@@ -108,7 +106,7 @@ impl<S: Store> Store for ObservedStore<S> {
         chunk: &Chunk,
         after: AfterAppend,
     ) -> Option<Result<Appended, StoreError>> {
-        let began = Instant::now();
+        let began = metrics::Stopwatch::start();
         let answer = self.store.append_now(id, chunk, after)?;
         metrics::STORE_CALL_DURATION.time(began, &[("call", "append")]);
         self.watch.answered("append", answer.as_ref().err());

@@ -30,7 +30,8 @@ impl<'a> WatchedCall<'a> {
 
     pub(super) fn answered<T>(mut self, answer: &Result<T, StoreError>) {
         self.is_answered = true;
-        metrics::STORE_CALL_DURATION.time(self.began, &[("call", self.call)]);
+        let stopwatch = metrics::Stopwatch::since(self.began);
+        metrics::STORE_CALL_DURATION.time(stopwatch, &[("call", self.call)]);
         self.watch.answered(self.call, answer.as_ref().err());
     }
 }

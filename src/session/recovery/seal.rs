@@ -162,6 +162,7 @@ async fn append_seal(
         shared.store.append(id, chunk.clone(), then.clone())
     })
     .await?;
+    crate::metrics::count_ended(&meta.service, ending.outcome());
     if meta.outbox.is_some() {
         shared.outbox.wake();
     }
