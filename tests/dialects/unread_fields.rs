@@ -15,9 +15,19 @@ async fn refusal(client: Client, fields: &Value, change: Change) -> String {
     asked.expect_err(&fields.to_string())
 }
 
+/// Checks that each request is refused, with the words.
+async fn are_refused<const N: usize>(cases: [(Client, Value, [&str; 2]); N]) {
+    for (client, fields, words) in cases {
+        let refused = refusal(client, &fields, CLOSED).await;
+        for word in words {
+            assert!(refused.contains(word), "{fields}: {refused}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_setting_in_a_place_where_it_is_not_read_is_refused_with_the_name_that_is() {
-    for (client, fields, words) in [
+    are_refused([
         (
             NATIVE,
             json!({"temperature": 1}),
@@ -96,6 +106,13 @@ async fn a_setting_in_a_place_where_it_is_not_read_is_refused_with_the_name_that
                 "`ClientFields::field(\\\"providerOptions\\\")`",
             ],
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_setting_of_another_protocol_is_refused_with_the_name_of_the_own() {
+    are_refused([
         (
             AG_UI,
             json!({"temperature": 1}),
@@ -160,12 +177,8 @@ async fn a_setting_in_a_place_where_it_is_not_read_is_refused_with_the_name_that
             ["`response_format`", "`text.format`"],
         ),
         (RESPONSES, json!({"seed": 5}), ["`seed`", "no effect"]),
-    ] {
-        let refused = refusal(client, &fields, CLOSED).await;
-        for word in words {
-            assert!(refused.contains(word), "{fields}: {refused}");
-        }
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]

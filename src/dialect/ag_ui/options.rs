@@ -29,7 +29,7 @@ const PROPS: &str = "forwardedProps";
 const MODEL_OPTIONS: &str = "forwardedProps.modelOptions";
 
 /// What a request asks of the model in its props.
-pub(super) struct Props {
+pub(super) struct PropSettings {
     pub(super) model: Option<String>,
     pub(super) options: ChatOptions,
     /// Settings that are no options, by their places. They are for the application to open.
@@ -38,7 +38,7 @@ pub(super) struct Props {
 
 /// Reads the model and the options of a request. Other props are the application's, unless their names are those of
 /// settings; other model options are all settings.
-pub(super) fn of_props(props: &Map<String, Value>) -> Result<Props, Refusal> {
+pub(super) fn of_props(props: &Map<String, Value>) -> Result<PropSettings, Refusal> {
     let (mut options, mut unread) = (ChatOptions::new(), Map::new());
     for (name, value) in props {
         let is_read = set(&mut options, PROPS, name, value)?
@@ -65,7 +65,7 @@ pub(super) fn of_props(props: &Map<String, Value>) -> Result<Props, Refusal> {
         Some(Value::String(model)) => Some(model.clone()),
         Some(_) => return Err(wrong(format!("`{PROPS}.model` must be a string"))),
     };
-    Ok(Props {
+    Ok(PropSettings {
         model,
         options,
         unread,

@@ -15,7 +15,7 @@ use self::{
     options::OpenOptions,
     refusal::{Refusals, closed},
     tools::ToolSizes,
-    unread::Opened,
+    unread::OpenNames,
 };
 use crate::{
     chat::{ChatRequest, Part, ReasoningEffort, Role},
@@ -257,7 +257,7 @@ impl ClientFields {
         history::check(self.history, &request.messages, &refusals)?;
         media::check(self.media.as_ref(), request, &refusals)?;
         tools::check(self.client_tools, request)?;
-        let opened = Opened {
+        let opened = OpenNames {
             fields: &self.fields,
             provider_fields: &self.options.provider_fields,
         };

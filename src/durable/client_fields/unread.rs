@@ -15,7 +15,7 @@ use crate::{
 const OF_PROPS: &str = "forwardedProps.";
 
 /// The names that the application has opened.
-pub(super) struct Opened<'a> {
+pub(super) struct OpenNames<'a> {
     /// For itself.
     pub(super) fields: &'a BTreeSet<Cow<'static, str>>,
     /// For the model's server.
@@ -26,7 +26,7 @@ pub(super) struct Opened<'a> {
 /// the model, because nothing reads them.
 pub(super) fn settle(
     request: &mut ChatRequest,
-    opened: &Opened<'_>,
+    opened: &OpenNames<'_>,
     refusals: Refusals<'_>,
 ) -> Result<(), Refusal> {
     let mut moved = Map::new();
