@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Element, Problem, Refusal, RequestLimits,
     body::{self, EXAMPLE},
+    unread,
 };
 use crate::{
     chat::{ChatRequest, EnabledTools, Message, Part, has_reserved_name},
@@ -20,6 +21,13 @@ const WHAT: &str = "a chat request";
 struct ChatRequestSubject {
     #[serde(default, with = "crate::chat::as_json::chat_id")]
     chat_id: Option<ChatId>,
+}
+
+/// The options of a body as they are.
+#[derive(Deserialize)]
+struct GivenOptions {
+    #[serde(default)]
+    options: Value,
 }
 
 /// Returns the conversation that a body names.
@@ -36,6 +44,8 @@ pub(super) fn read(body: &Bytes, limits: &RequestLimits) -> Result<(ChatRequest,
         let is_json = refusal.problem == Problem::WrongShape;
         is_json.then(of_part).flatten().unwrap_or(refusal)
     })?;
+    let given: GivenOptions = body::read_subject(body, WHAT, EXAMPLE)?;
+    unread::check_options(&given.options)?;
     let parts = request.messages.iter().map(parts);
     limits.check(Element::Message, request.messages.len())?;
     limits.check(Element::Part, parts.sum())?;

@@ -131,6 +131,7 @@ mod subject;
 mod target;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod unanswered_calls;
+pub(crate) mod unread;
 
 use std::{collections::BTreeMap, fmt};
 

@@ -21,7 +21,7 @@ const PDF: &str = "data:application/pdf;base64,AAAA";
 
 /// A protocol, and the form of its requests.
 #[derive(Clone, Copy)]
-struct Client {
+pub(super) struct Client {
     speaks: fn(DurableLayer) -> DurableLayer,
     path: &'static str,
     /// The body of a request with one part.
@@ -50,20 +50,20 @@ const fn of_ui_messages(speaks: fn(DurableLayer) -> DurableLayer) -> Client {
     }
 }
 
-const NATIVE: Client = of_content(|layer| layer);
-const STREAMS: Client = of_content(|layer| layer.dialect(DurableStreams::new()));
-const AG_UI: Client = of_content(|layer| layer.dialect(AgUi::new()));
-const AI_SDK: Client = of_ui_messages(|layer| layer.dialect(AiSdk::new()));
-const AI_SDK_STREAMS: Client =
+pub(super) const NATIVE: Client = of_content(|layer| layer);
+pub(super) const STREAMS: Client = of_content(|layer| layer.dialect(DurableStreams::new()));
+pub(super) const AG_UI: Client = of_content(|layer| layer.dialect(AgUi::new()));
+pub(super) const AI_SDK: Client = of_ui_messages(|layer| layer.dialect(AiSdk::new()));
+pub(super) const AI_SDK_STREAMS: Client =
     of_ui_messages(|layer| layer.dialect(DurableStreams::ui_messages(AiSdk::new())));
-const RESPONSES: Client = Client {
+pub(super) const RESPONSES: Client = Client {
     speaks: |layer| layer.dialect(OpenAiResponses::new().model("assistant")),
     path: "/responses",
     body: |part| json!({"input": [{"role": "user", "content": [part]}]}),
     text: "input_text",
 };
 
-type Change = fn(DurableLayer) -> DurableLayer;
+pub(super) type Change = fn(DurableLayer) -> DurableLayer;
 
 impl Client {
     /// Posts a request with a part, and further fields. Returns the options that reach the provider, or
@@ -100,13 +100,13 @@ impl Client {
         Err(String::from_utf8(bytes.unwrap().to_vec()).unwrap())
     }
 
-    async fn asks(self, fields: Value, change: Change) -> Result<ChatOptions, String> {
+    pub(super) async fn asks(self, fields: Value, change: Change) -> Result<ChatOptions, String> {
         let text = json!({"type": self.text, "text": "Hi"});
         self.sends(text, fields, change).await
     }
 }
 
-const CLOSED: Change = |layer| layer;
+pub(super) const CLOSED: Change = |layer| layer;
 
 #[tokio::test]
 async fn closed_media_are_refused_by_the_type_of_part_that_the_client_sent() {

@@ -93,6 +93,13 @@ mod stops_without_owners;
 mod surrogates;
 #[cfg(all(feature = "ag-ui", feature = "openai-responses", feature = "tools"))]
 mod tool_layer;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod unread_fields;
 #[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "durable-streams"))]
 mod without_owners;
 

@@ -161,7 +161,7 @@ async fn a_provider_gets_the_session_the_owner_and_open_fields_only() {
     let body = json!({
         "messages": [{"role": "user", "content": "Hi"}],
         "chatId": "c-1",
-        "temperature": 2,
+        "mood": 2,
     });
     let answer = send(server.addr, post(MOUNT, &body)).await;
     let call = calls.next().await;

@@ -51,8 +51,11 @@
 //! `responseFormat`, `model`, and these in `modelOptions`; `topK`, `presencePenalty` and `frequencyPenalty` as
 //! [fields of the model's server](crate::durable::ClientFields::provider_field)). `system` and `developer`
 //! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
-//! `state`, `context`, `forwardedProps`, `resume` and other fields are dropped unless it opens
-//! [fields](crate::durable::ClientFields::field) of these names. Parts
+//! `context`, `resume`, and settings among `forwardedProps` that the dialect doesn't read are refused, unless they ask for
+//! nothing or the application opens [fields](crate::durable::ClientFields::field) of these names; it may open members of
+//! `modelOptions` and settings as [fields of the model's server](crate::durable::ClientFields::provider_field). `state`, other
+//! `forwardedProps` and other fields are dropped unless it opens them. Messages of the role `activity` are the page's own and
+//! left out; reasoning is text. Parts
 //! of a message may be `image`, `audio`, `video` and `document` with a source of the type `data` or `url`, and
 //! `binary` as in earlier versions; a source of the type `file` is refused. Reasoning and `encryptedValue`
 //! go back to the provider. The application opens the conversation, which these clients send with each request, with
@@ -203,6 +206,7 @@ impl Dialect for AgUi {
         match field {
             "isomorphicTools" => "tools",
             "model" => "forwardedProps.model",
+            "systemPrompt" => "messages",
             "options.temperature" => "forwardedProps.temperature",
             "options.topP" => "forwardedProps.topP",
             "options.maxOutputTokens" => "forwardedProps.maxTokens",

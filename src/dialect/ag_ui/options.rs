@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     chat::ChatOptions,
-    dialect::{Problem, Refusal, sampling},
+    dialect::{Problem, Refusal, sampling, unread},
 };
 
 /// The names of options in `forwardedProps` and its `modelOptions`, and ours.
@@ -25,29 +25,51 @@ const NAMES: &[(&str, &str)] = &[
     ("responseFormat", "responseFormat"),
 ];
 
-/// Reads the model and the options of a request. Other props are the application's; other model options
-/// are refused, because no provider gets them.
-pub(super) fn of_props(
-    props: &Map<String, Value>,
-) -> Result<(Option<String>, ChatOptions), Refusal> {
-    let mut options = ChatOptions::new();
+const PROPS: &str = "forwardedProps";
+const MODEL_OPTIONS: &str = "forwardedProps.modelOptions";
+
+/// What a request asks of the model in its props.
+pub(super) struct PropSettings {
+    pub(super) model: Option<String>,
+    pub(super) options: ChatOptions,
+    /// Settings that are no options, by their places. They are for the application to open.
+    pub(super) unread: Map<String, Value>,
+}
+
+/// Reads the model and the options of a request. Other props are the application's, unless their names are those of
+/// settings; other model options are all settings.
+pub(super) fn of_props(props: &Map<String, Value>) -> Result<PropSettings, Refusal> {
+    let (mut options, mut unread) = (ChatOptions::new(), Map::new());
     for (name, value) in props {
-        set(&mut options, "forwardedProps", name, value)?;
-    }
-    let of_model = props.get("modelOptions").and_then(Value::as_object);
-    for (name, value) in of_model.into_iter().flatten() {
-        if !set(&mut options, "forwardedProps.modelOptions", name, value)? && !value.is_null() {
-            let name = name.escape_debug();
-            return Err(Refusal::new(
-                Problem::NotOpen,
-                format!(
-                    "`forwardedProps.modelOptions.{name}` has no effect on this server's model; leave it out"
-                ),
-            ));
+        let is_read = set(&mut options, PROPS, name, value)?
+            || ["model", "modelOptions"].contains(&&**name)
+            || unread::meaning(&unread::snake_case(name)).is_none();
+        if !is_read {
+            unread.insert(format!("{PROPS}.{name}"), value.clone());
         }
     }
-    let model = props.get("model").and_then(Value::as_str);
-    Ok((model.map(str::to_owned), options))
+    let wrong = |why: String| Refusal::new(Problem::WrongShape, why);
+    match props.get("modelOptions") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(of_model)) => {
+            for (name, value) in of_model {
+                if !set(&mut options, MODEL_OPTIONS, name, value)? {
+                    unread.insert(format!("{MODEL_OPTIONS}.{name}"), value.clone());
+                }
+            }
+        }
+        Some(_) => return Err(wrong(format!("`{MODEL_OPTIONS}` must be an object"))),
+    }
+    let model = match props.get("model") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(model)) => Some(model.clone()),
+        Some(_) => return Err(wrong(format!("`{PROPS}.model` must be a string"))),
+    };
+    Ok(PropSettings {
+        model,
+        options,
+        unread,
+    })
 }
 
 /// Sets an option, and returns false if there is none of this name.
@@ -69,6 +91,7 @@ fn set(options: &mut ChatOptions, of: &str, name: &str, value: &Value) -> Result
     if value.is_null() {
         return Ok(true);
     }
+    unread::check_option(&format!("{of}.{name}"), ours, value)?;
     let wrong = |why: String| Refusal::new(Problem::WrongShape, why);
     let mut all = serde_json::to_value(&*options).unwrap_or_default();
     all[*ours] = match value {

@@ -8,7 +8,7 @@ use super::{content::WireContent, options, tools::NEVER_CAME};
 
 use crate::{
     chat::{
-        ChatRequest, Content, IsomorphicTool, Message, ProviderState, Role, ToolCall,
+        ChatRequest, Content, IsomorphicTool, Message, Part, ProviderState, Role, ToolCall,
         as_json::null_is_default, values_in_text,
     },
     dialect::{
@@ -47,6 +47,8 @@ struct WireMessage {
     tool_call_id: Option<String>,
     error: Option<String>,
     encrypted_value: Option<String>,
+    /// Of no version of the protocol; clients mean `encryptedValue`.
+    encrypted_content: Option<Value>,
     #[serde(default)]
     metadata: Value,
 }
@@ -152,8 +154,14 @@ impl RunAgentInput {
         let mut request = ChatRequest::new(messages);
         request.chat_id = chat_in_body("threadId", self.thread_id)?;
         request.isomorphic_tools = self.tools.into_iter().map(WireTool::into_tool).collect();
-        if let Some(Value::Object(props)) = self.extra.get("forwardedProps") {
-            (request.model, request.options) = options::of_props(props)?;
+        match self.extra.get("forwardedProps") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(props)) => {
+                let props = options::of_props(props)?;
+                (request.model, request.options) = (props.model, props.options);
+                self.extra.extend(props.unread);
+            }
+            Some(_) => return Err(wrong("`forwardedProps` must be an object")),
         }
         request.extra = self.extra;
         Ok(request)
@@ -198,18 +206,56 @@ impl WireMessage {
         of_call.filter(|_| matches!(self.role, WireRole::Tool) && (is_marked || is_told()))
     }
 
+    /// Refuses fields that a message of this role doesn't take to the model.
+    fn check_fields(&self) -> Result<(), String> {
+        if self.encrypted_content.is_some() {
+            return Err("`encryptedContent` isn't read here; send `encryptedValue`".to_owned());
+        }
+        let (is_assistant, is_tool, is_sealed) = match self.role {
+            WireRole::Activity => return Ok(()),
+            WireRole::Assistant => (true, false, true),
+            WireRole::Reasoning => (false, false, true),
+            WireRole::Tool => (false, true, false),
+            WireRole::User | WireRole::System | WireRole::Developer => (false, false, false),
+        };
+        let has_error = self.error.as_ref().is_some_and(|it| !it.is_empty());
+        let misplaced = [
+            ("toolCalls", !self.tool_calls.is_empty() && !is_assistant),
+            ("toolCallId", self.tool_call_id.is_some() && !is_tool),
+            ("error", has_error && !is_tool),
+            (
+                "encryptedValue",
+                self.encrypted_value.is_some() && !is_sealed,
+            ),
+        ];
+        match misplaced.iter().find(|(_, is_misplaced)| *is_misplaced) {
+            None => Ok(()),
+            Some((name, _)) => Err(format!(
+                "`{name}` of a message of this role doesn't reach the model; leave it out"
+            )),
+        }
+    }
+
     /// Returns the message, or `None` if it is empty or not for the model. Reasoning waits for the message
     /// of the assistant that it belongs to, and is left to the caller where another message comes.
     fn into_message(self, reasoning: &mut Content) -> Result<Option<Message>, String> {
+        self.check_fields()?;
         let role = match self.role {
             WireRole::User => Role::User,
             WireRole::Assistant => Role::Assistant,
             WireRole::Tool => Role::Tool,
             WireRole::System | WireRole::Developer => Role::System,
+            // The page's own, by the protocol: its client leaves them out itself.
             WireRole::Activity => return Ok(None),
             WireRole::Reasoning => {
-                if let Some(WireContent::Text(text)) = &self.content {
-                    reasoning.push_reasoning(text);
+                let content = self.content.map(WireContent::into_content).transpose()?;
+                for part in content.unwrap_or_default().parts() {
+                    match part {
+                        Part::Text { text } => reasoning.push_reasoning(text),
+                        Part::Media(_) | Part::Reasoning(_) => {
+                            return Err("reasoning is text here; leave other parts out".to_owned());
+                        }
+                    }
                 }
                 if let Some(state) = state(self.encrypted_value)? {
                     reasoning.push_provider_state(state);

@@ -2,6 +2,7 @@
 //!
 //! The SDK keeps `providerMetadata` of a part whole and sends it back with the message.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::chat::{Citation, Complete, Media, MediaDetail, ProviderState, Usage};
@@ -23,6 +24,21 @@ pub(super) fn of_state(state: &ProviderState) -> Value {
 /// Returns what the provider must be handed back, from the metadata of a part.
 pub(super) fn state(metadata: Option<&Value>) -> Option<ProviderState> {
     serde_json::from_value(own(metadata)?.get(STATE)?.clone()).ok()
+}
+
+/// Returns why what the provider must be handed back, or the detail of a file, can't be read from the metadata of a
+/// part.
+pub(super) fn problem(metadata: Option<&Value>) -> Option<String> {
+    let own = own(metadata)?;
+    let wrong = |name: &str| {
+        format!("`{NAMESPACE}.{name}` of its metadata is not of this server; leave it out")
+    };
+    let state = own.get(STATE).map(ProviderState::deserialize);
+    let detail = own.get(DETAIL).map(MediaDetail::deserialize);
+    if matches!(state, Some(Err(_))) {
+        return Some(wrong(STATE));
+    }
+    matches!(detail, Some(Err(_))).then(|| wrong(DETAIL))
 }
 
 /// Returns the metadata with the name and the detail of a file, which a `file` chunk has no fields for.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     chat::{ChatOptions, InvalidOption},
-    dialect::{Problem, Refusal, sampling},
+    dialect::{Problem, Refusal, sampling, unread},
 };
 
 /// The settings: their names in the SDK, and ours.
@@ -16,18 +16,23 @@ const NAMES: &[(&str, &str)] = &[
     ("stopSequences", "stop"),
     ("seed", "seed"),
     ("toolChoice", "toolChoice"),
+    ("parallelToolCalls", "parallelToolCalls"),
     ("reasoning", "reasoning"),
     ("responseFormat", "responseFormat"),
 ];
 
 /// Moves the settings of the SDK's names into `options`. One of them counts before a member of `options`.
 pub(super) fn take(body: &mut Map<String, Value>) -> Result<(), Refusal> {
+    if let Some(options) = body.get("options") {
+        unread::check_options(options)?;
+    }
     let mut taken = Map::new();
     for (theirs, ours) in NAMES {
         let Some(value) = body.remove(*theirs) else {
             continue;
         };
         if let Some(value) = converted(theirs, value)? {
+            unread::check_option(theirs, ours, &value)?;
             let option = Map::from_iter([((*ours).to_owned(), value)]);
             if let Err(error) = ChatOptions::deserialize(Value::Object(option.clone())) {
                 return Err(refused(format!("`{theirs}`: {error}")));
@@ -91,7 +96,10 @@ fn converted(name: &str, value: Value) -> Result<Option<Value>, Refusal> {
             let is_tool = choice.get("type").is_none_or(|kind| kind == "tool");
             let tool = choice.get("toolName").or_else(|| choice.get("name"));
             match tool.filter(|_| is_tool) {
-                Some(name) => json!({ "name": name }),
+                Some(name) => {
+                    unread::check_members("toolChoice", &choice, &["type", "toolName", "name"])?;
+                    json!({ "name": name })
+                }
                 None => {
                     return Err(refused(
                         "`toolChoice` must be \"auto\", \"none\", \"required\", or \
@@ -103,6 +111,11 @@ fn converted(name: &str, value: Value) -> Result<Option<Value>, Refusal> {
         ("reasoning", Value::String(effort)) if effort == "provider-default" => return Ok(None),
         ("reasoning", effort @ Value::String(_)) => json!({ "effort": effort }),
         ("responseFormat", Value::Object(format)) if format.get("type") == Some(&json!("json")) => {
+            unread::check_members(
+                "responseFormat",
+                &format,
+                &["type", "name", "description", "schema"],
+            )?;
             response_format(format)
         }
         (_, value) => value,
@@ -214,6 +227,7 @@ mod tests {
             ),
             (json!({"temperature": 1, "options": 7}), "`options`"),
             (json!({"topK": "many"}), "`topK`"),
+            (json!({"parallelToolCalls": "no"}), "`parallelToolCalls`"),
             (
                 json!({"topK": 1, "options": {"providerFields": 7}}),
                 "`options.providerFields`",

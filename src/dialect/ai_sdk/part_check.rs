@@ -1,13 +1,14 @@
 //! Refuses parts of a UI message that nothing here can carry.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    UiMessage,
-    parts::{kind, media},
+    UiMessage, metadata,
+    parts::{kind, media, string, tool_names},
 };
 use crate::{
-    chat::Role,
+    chat::{ProviderState, Role},
     dialect::{Problem, Refusal},
 };
 
@@ -25,11 +26,11 @@ pub(super) fn check(place: impl Fn() -> String, message: &UiMessage) -> Result<(
             "text" => text(part),
             "file" => file(part),
             "reasoning" if is_assistant => text(part),
-            "source-url" | "source-document" | "step-start" | "dynamic-tool" if is_assistant => {
-                None
-            }
+            "source-url" | "source-document" | "step-start" if is_assistant => None,
+            "data-provider-state" if is_assistant => state(part),
             _ if kind.starts_with("data-") => None,
-            _ if kind.starts_with("tool-") && is_assistant => None,
+            "dynamic-tool" if is_assistant => tool(part),
+            _ if kind.starts_with("tool-") && is_assistant => tool(part),
             _ => {
                 let role = message.role.as_str();
                 let known = if is_assistant { OF_ASSISTANT } else { OF_USER };
@@ -38,7 +39,13 @@ pub(super) fn check(place: impl Fn() -> String, message: &UiMessage) -> Result<(
                 ))
             }
         };
-        if let Some(problem) = problem {
+        let of_metadata = || {
+            let fields = ["providerMetadata", "callProviderMetadata"];
+            fields
+                .iter()
+                .find_map(|it| metadata::problem(part.get(*it)))
+        };
+        if let Some(problem) = problem.or_else(of_metadata) {
             let kind: String = kind.chars().take(64).collect();
             let place = format!("`{}.parts[{part_at}]` of the type `{kind}`", place());
             return Err(Refusal::new(
@@ -48,6 +55,34 @@ pub(super) fn check(place: impl Fn() -> String, message: &UiMessage) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The states of a call. One without an outcome is left out, because no model takes it.
+const STATES: &[&str] = &[
+    "input-streaming",
+    "input-available",
+    "approval-requested",
+    "approval-responded",
+    "output-available",
+    "output-error",
+    "output-denied",
+];
+
+fn tool(part: &Map<String, Value>) -> Option<String> {
+    let is_name = |name: &str| !string(part, name).is_empty();
+    if !is_name("toolCallId") {
+        return Some("`toolCallId` must be the id of the call".to_owned());
+    }
+    if tool_names(part).is_none() {
+        return Some("the name of the tool is missing".to_owned());
+    }
+    let is_known = STATES.contains(&string(part, "state"));
+    (!is_known).then(|| format!("`state` must be one of `{}`", STATES.join("`, `")))
+}
+
+fn state(part: &Map<String, Value>) -> Option<String> {
+    let read = ProviderState::deserialize(part.get("data").unwrap_or(&Value::Null));
+    read.err().map(|error| format!("`data`: {error}"))
 }
 
 fn text(part: &Map<String, Value>) -> Option<String> {
@@ -96,13 +131,24 @@ mod tests {
             json!({"type": "source-document", "sourceId": "s", "mediaType": "a/b", "title": "T"}),
             json!({"type": "step-start"}),
             json!({"type": "tool-now", "toolCallId": "1", "state": "input-streaming"}),
-            json!({"type": "dynamic-tool", "toolName": "now", "toolCallId": "1"}),
+            json!({"type": "dynamic-tool", "toolName": "now", "toolCallId": "1", "state": "output-denied"}),
         ];
         let refused = [
+            json!({"type": "text", "text": "", "providerMetadata": {"unbroken": {"providerState": 7}}}),
+            json!({"type": "file", "url": "https://a.b/c", "mediaType": "a/b",
+                "providerMetadata": {"unbroken": {"detail": "huge"}}}),
             json!({"type": "custom", "kind": "openai.item"}),
             json!({"type": "reasoning-file", "mediaType": "image/png", "url": "https://a.b/c"}),
             json!({"type": "steering-message", "id": "s", "parts": []}),
             json!({"type": "tool"}),
+            json!({"type": "tool-now", "state": "input-available"}),
+            json!({"type": "tool-now", "toolCallId": "", "state": "input-available"}),
+            json!({"type": "tool-now", "toolCallId": 7, "state": "input-available"}),
+            json!({"type": "tool-", "toolCallId": "1", "state": "input-available"}),
+            json!({"type": "tool-now", "toolCallId": "1"}),
+            json!({"type": "tool-now", "toolCallId": "1", "state": "result"}),
+            json!({"type": "dynamic-tool", "toolCallId": "1", "state": "output-available"}),
+            json!({"type": "dynamic-tool", "toolName": "now", "toolCallId": "1"}),
             json!({"text": "no type"}),
             json!({"type": "text"}),
             json!({"type": "text", "text": 7}),

@@ -218,7 +218,7 @@ fn states(parts: &[UiPart]) -> HashMap<&str, ProviderState> {
 }
 
 /// Returns the id of the call of a tool part, and the name of the tool.
-fn tool_names(part: &UiPart) -> Option<(&str, &str)> {
+pub(super) fn tool_names(part: &UiPart) -> Option<(&str, &str)> {
     let name = match kind(part) {
         "dynamic-tool" => string(part, "toolName"),
         kind => kind.strip_prefix("tool-")?,

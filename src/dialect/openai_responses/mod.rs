@@ -77,9 +77,22 @@
 //! * Fields of the API that no provider gets are refused by name: `max_tool_calls`, `top_logprobs`,
 //!   `truncation`, `service_tier`, `include` of other things than `reasoning.encrypted_content`, and
 //!   others, unless their value asks for nothing: `null`, or what the API does without them. `store` is
-//!   accepted; the response is kept for its session's retention in any case. `strict` of a tool is not
-//!   passed on.
-//! * Other fields are dropped unless the application opens them.
+//!   accepted; the response is kept for its session's retention in any case. `strict` of a tool must be `false` or
+//!   `null`: no server here holds the arguments to the schema.
+//! * Settings that other APIs have, such as `max_tokens` and `min_p`, are refused too; the application may open them as
+//!   [fields of the model's server](crate::durable::ClientFields::provider_field). Other fields are dropped unless
+//!   it opens them.
+//!
+//! What becomes of each field of the SDKs' `ResponseCreateParams`:
+//!
+//! | fields | |
+//! |---|---|
+//! | `background`, `input`, `max_output_tokens`, `metadata`, `parallel_tool_calls`, `reasoning`, `stream`, `temperature`, `text`, `tool_choice`, `tools`, `top_p` | read; members that aren't are refused |
+//! | `instructions`, `model`, `previous_response_id` | read, or refused as above |
+//! | `access_programs`, `context_management`, `conversation`, `image`, `include`, `max_tool_calls`, `moderation`, `prompt`, `service_tier`, `stream_options`, `top_logprobs`, `truncation` | refused, unless the value asks for nothing |
+//! | `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention` | dropped: they change what an answer costs OpenAI's customers, and no answer |
+//! | `safety_identifier`, `user` | dropped: they name the client's user to OpenAI, and this server has an access policy |
+//! | `store` | dropped: the retention of sessions decides |
 //!
 //! With the header `Idempotency-Key` a repeated request attaches to the response of the first one. The
 //! SDKs repeat a request whose connection broke. Without the header it starts a second response.

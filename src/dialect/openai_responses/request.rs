@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     input::{ResponseInput, wrong},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     chat::{ChatRequest, IsomorphicTool, as_json::null_is_default},
-    dialect::{Element, Refusal, RequestLimits, body},
+    dialect::{Element, Problem, Refusal, RequestLimits, body, unread},
     log::SessionId,
 };
 
@@ -51,6 +51,10 @@ struct RequestTool {
     description: Option<String>,
     #[serde(default)]
     parameters: Value,
+    #[serde(default)]
+    strict: Option<bool>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 const EXAMPLE: &str = r#"{"model":"…","input":"Hi"}"#;
@@ -128,7 +132,8 @@ impl CreateResponse {
         request.isomorphic_tools = self
             .tools
             .into_iter()
-            .map(RequestTool::into_tool)
+            .enumerate()
+            .map(|(at, tool)| tool.into_tool(at))
             .collect::<Result<_, _>>()?;
         request.extra = self.extra;
         Ok((request, identity))
@@ -136,12 +141,26 @@ impl CreateResponse {
 }
 
 impl RequestTool {
-    fn into_tool(self) -> Result<IsomorphicTool, Refusal> {
+    fn into_tool(self, at: usize) -> Result<IsomorphicTool, Refusal> {
         if self.r#type != "function" {
             return Err(wrong(&format!(
                 "tools of the type `{}` don't run here; send functions",
                 self.r#type.escape_debug()
             )));
+        }
+        // The API has calls by the model alone without it.
+        let mut others = self.others;
+        others.retain(|name, value| name != "allowed_callers" || *value != json!(["direct"]));
+        others.retain(|_, value| *value != Value::Bool(false));
+        let known = ["type", "name", "description", "parameters"];
+        unread::check_members(&format!("tools[{at}]"), &others, &known)?;
+        if self.strict == Some(true) {
+            return Err(Refusal::new(
+                Problem::NotOpen,
+                format!(
+                    "`tools[{at}].strict` can't be kept: no server holds the arguments to the schema; send `false`"
+                ),
+            ));
         }
         let description = self.description.unwrap_or_default();
         Ok(IsomorphicTool::new(self.name, description, self.parameters))
@@ -150,8 +169,6 @@ impl RequestTool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::{
         chat::{ChatOptions, Message},
@@ -171,7 +188,7 @@ mod tests {
             "model": "gpt", "input": "Hi", "instructions": "Be brief.", "temperature": 2,
             "user": "u", "store": false,
             "stream": true, "background": null,
-            "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": true}],
+            "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": false}],
         }))
         .unwrap();
         assert_eq!(asked.messages, [Message::user("Hi")]);
@@ -181,6 +198,33 @@ mod tests {
         assert_eq!(asked.options, ChatOptions::new().temperature(2.0));
         // Dropped unless the application opens it.
         assert_eq!(asked.extra.keys().collect::<Vec<_>>(), ["user"]);
+    }
+
+    #[test]
+    fn a_member_of_a_tool_that_the_model_does_not_get_is_refused_by_its_place() {
+        let with = |name: &str, value: Value| {
+            let mut tool = json!({"type": "function", "name": "map", "parameters": {}});
+            tool[name] = value;
+            let other = json!({"type": "function", "name": "tap", "strict": null});
+            read(&json!({"input": "Hi", "tools": [other, tool]}))
+        };
+        for (name, asks, asks_nothing) in [
+            ("strict", json!(true), json!(false)),
+            ("defer_loading", json!(true), json!(false)),
+            ("async", json!(true), json!(false)),
+            ("output_schema", json!({"type": "object"}), Value::Null),
+            (
+                "allowed_callers",
+                json!(["programmatic"]),
+                json!(["direct"]),
+            ),
+        ] {
+            let refusal = with(name, asks).unwrap_err();
+            assert_eq!(refusal.problem, Problem::NotOpen);
+            let place = format!("`tools[1].{name}`");
+            assert!(refusal.detail.contains(&place), "{}", refusal.detail);
+            assert!(with(name, asks_nothing).is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     chat::{
         ChatOptions, InvalidOption, ReasoningEffort, ReasoningOptions, ResponseFormat, ToolChoice,
     },
-    dialect::{Problem, Refusal, sampling},
+    dialect::{Problem, Refusal, sampling, unread},
 };
 
 /// The metadata of a request, which its response has too.
@@ -28,6 +28,7 @@ const NAMES: &[(&str, &str)] = &[
 
 /// Fields whose effect no provider here has. `null`, an empty list and the named values ask for nothing.
 const NOT_CARRIED: &[(&str, &[&str])] = &[
+    ("access_programs", &[]),
     ("context_management", &[]),
     ("max_tool_calls", &[]),
     ("moderation", &[]),
@@ -74,6 +75,12 @@ pub(super) fn options(fields: &mut Map<String, Value>) -> Result<ChatOptions, Re
     options.parallel_tool_calls = take(fields, "parallel_tool_calls")?;
     options.provider_fields =
         sampling::take(fields).map_err(|name| wrong(&format!("`{name}` must be a number")))?;
+    if let Some(Value::Object(choice)) = fields.get("tool_choice") {
+        unread::check_members("tool_choice", choice, &["type", "name", "mode", "tools"])?;
+    }
+    if let Some(format) = fields.get("text").and_then(|text| text.get("format")) {
+        unread::check_option("text.format", "responseFormat", format)?;
+    }
     options.tool_choice = take(fields, "tool_choice")?
         .as_ref()
         .map(choice)
@@ -264,6 +271,15 @@ mod tests {
     fn a_field_that_can_not_be_carried_is_refused_by_its_name() {
         for (name, field) in [
             ("max_tool_calls", json!({"max_tool_calls": 3})),
+            ("access_programs", json!({"access_programs": {"a": 1}})),
+            (
+                "text.format.schema",
+                json!({"text": {"format": {"type": "json_object", "schema": {"a": 1}}}}),
+            ),
+            (
+                "tool_choice.style",
+                json!({"tool_choice": {"type": "function", "name": "a", "style": "x"}}),
+            ),
             ("top_logprobs", json!({"top_logprobs": 2})),
             ("truncation", json!({"truncation": "auto"})),
             ("service_tier", json!({"service_tier": "flex"})),

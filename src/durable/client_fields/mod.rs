@@ -5,6 +5,7 @@ mod media;
 mod options;
 mod refusal;
 mod tools;
+mod unread;
 
 use std::{borrow::Cow, collections::BTreeSet, ops::RangeInclusive};
 
@@ -14,6 +15,7 @@ use self::{
     options::OpenOptions,
     refusal::{Refusals, closed},
     tools::ToolSizes,
+    unread::OpenNames,
 };
 use crate::{
     chat::{ChatRequest, Part, ReasoningEffort, Role},
@@ -24,7 +26,9 @@ use crate::{
 ///
 /// None is open by default: a client that chooses the model or the system prompt does so on the
 /// application's bill, and a client that writes the model's earlier words may write any. The layer
-/// refuses (422) a closed field that the library knows, and drops fields that it doesn't know.
+/// refuses (422) a closed field that the library knows. It refuses too what asks something of the model by a
+/// name that isn't read in this place, such as `max_tokens` or `providerOptions`: the refusal tells the name
+/// that is read, or the method that opens the field. Fields that it doesn't know are dropped.
 ///
 /// Always open are messages of the user, and the outputs of calls that a session of this server has
 /// handed to the client ([`isomorphic_client_outputs`](field@ChatRequest::isomorphic_client_outputs),
@@ -198,6 +202,9 @@ impl ClientFields {
 
     /// Opens one field of the option `providerFields`, which goes into the request to the model's server as
     /// it is. Otherwise a request with it is refused.
+    ///
+    /// Clients of every dialect send it: in `options.providerFields`, as a field of the body, or among AG-UI's
+    /// `forwardedProps` and their `modelOptions`; `min_p` as `minP` too.
     pub fn provider_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.options.provider_fields.insert(name.into());
         self
@@ -215,8 +222,10 @@ impl ClientFields {
         self
     }
 
-    /// Opens a field that the library doesn't know, and puts it into [`ChatRequest::extra`]. Otherwise
-    /// the field is dropped.
+    /// Opens a field that the library doesn't read, and puts it into [`ChatRequest::extra`]. Otherwise
+    /// the field is dropped, or refused if its name is one that asks something of a model.
+    ///
+    /// Of AG-UI's `forwardedProps`, the members that the library doesn't read are open with it.
     pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.fields.insert(name.into());
         self
@@ -248,6 +257,11 @@ impl ClientFields {
         history::check(self.history, &request.messages, &refusals)?;
         media::check(self.media.as_ref(), request, &refusals)?;
         tools::check(self.client_tools, request)?;
+        let opened = OpenNames {
+            fields: &self.fields,
+            provider_fields: &self.options.provider_fields,
+        };
+        unread::settle(request, &opened, refusals)?;
         self.options.check(&mut request.options, &refusals)?;
         request
             .extra

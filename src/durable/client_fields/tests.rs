@@ -144,7 +144,7 @@ fn unknown_fields_are_dropped_unless_named() {
     let value = json!({
         "messages": [{"role": "user", "content": "Hi", "cache": true}],
         "script": {"tokens": 3},
-        "temperature": 2,
+        "metadata": {"tab": 2},
     });
     let mut closed = request(value.clone());
     ClientFields::nothing()
