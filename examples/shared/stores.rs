@@ -13,7 +13,7 @@ use std::{
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// The time after which a read counts as failed.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn main() -> ExitCode {
     let redis = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());

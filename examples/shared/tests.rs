@@ -14,7 +14,7 @@ use unbroken_conformance::{
 };
 
 /// The time after which a read counts as failed.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Server {
     process: Child,

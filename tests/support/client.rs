@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 /// The longest wait of a test; a wait that lasts so long is a failure.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Full<Bytes>> {
     Request::post(path)

@@ -24,7 +24,7 @@ use unbroken::{
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Only a test that is about to fail waits for so long.
-pub(crate) const GUARD: Duration = Duration::from_secs(20);
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 /// The reply to a delivery.
 #[derive(Clone, Debug)]

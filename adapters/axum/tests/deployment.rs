@@ -23,7 +23,7 @@ use unbroken::{
 };
 use unbroken_hyper::{Peer, ServerLimits};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn served() -> SocketAddr {
     let provider =

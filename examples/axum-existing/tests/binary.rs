@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The time after which a read counts as failed.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Server {
     process: Child,

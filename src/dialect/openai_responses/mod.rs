@@ -77,8 +77,8 @@
 //! * Fields of the API that no provider gets are refused by name: `max_tool_calls`, `top_logprobs`,
 //!   `truncation`, `service_tier`, `include` of other things than `reasoning.encrypted_content`, and
 //!   others, unless their value asks for nothing: `null`, or what the API does without them. `store` is
-//!   accepted; the response is kept for its session's retention in any case. `strict` of a tool must be `false` or
-//!   `null`: no server here holds the arguments to the schema.
+//!   accepted; the response is kept for its session's retention in any case. `strict` of a
+//!   tool is accepted and not passed on: the client's tools check their arguments.
 //! * Settings that other APIs have, such as `max_tokens` and `min_p`, are refused too; the application may open them as
 //!   [fields of the model's server](crate::durable::ClientFields::provider_field). Other fields are dropped unless
 //!   it opens them.

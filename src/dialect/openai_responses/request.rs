@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     chat::{ChatRequest, IsomorphicTool, as_json::null_is_default},
-    dialect::{Element, Problem, Refusal, RequestLimits, body, unread},
+    dialect::{Element, Refusal, RequestLimits, body, unread},
     log::SessionId,
 };
 
@@ -51,8 +51,6 @@ struct RequestTool {
     description: Option<String>,
     #[serde(default)]
     parameters: Value,
-    #[serde(default)]
-    strict: Option<bool>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -152,16 +150,9 @@ impl RequestTool {
         let mut others = self.others;
         others.retain(|name, value| name != "allowed_callers" || *value != json!(["direct"]));
         others.retain(|_, value| *value != Value::Bool(false));
-        let known = ["type", "name", "description", "parameters"];
+        // The API takes `strict` for true where it is left out.
+        let known = ["type", "name", "description", "parameters", "strict"];
         unread::check_members(&format!("tools[{at}]"), &others, &known)?;
-        if self.strict == Some(true) {
-            return Err(Refusal::new(
-                Problem::NotOpen,
-                format!(
-                    "`tools[{at}].strict` can't be kept: no server holds the arguments to the schema; send `false`"
-                ),
-            ));
-        }
         let description = self.description.unwrap_or_default();
         Ok(IsomorphicTool::new(self.name, description, self.parameters))
     }
@@ -188,7 +179,7 @@ mod tests {
             "model": "gpt", "input": "Hi", "instructions": "Be brief.", "temperature": 2,
             "user": "u", "store": false,
             "stream": true, "background": null,
-            "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": false}],
+            "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": true}],
         }))
         .unwrap();
         assert_eq!(asked.messages, [Message::user("Hi")]);
@@ -209,7 +200,6 @@ mod tests {
             read(&json!({"input": "Hi", "tools": [other, tool]}))
         };
         for (name, asks, asks_nothing) in [
-            ("strict", json!(true), json!(false)),
             ("defer_loading", json!(true), json!(false)),
             ("async", json!(true), json!(false)),
             ("output_schema", json!({"type": "object"}), Value::Null),

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// The time after which a test has failed; nothing here takes that long.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {

@@ -39,7 +39,7 @@ impl Machine {
             .build()
             .expect("a runtime");
         let missing = runtime.block_on(async {
-            let connected = tokio::time::timeout(Duration::from_secs(5), connect(&url)).await;
+            let connected = tokio::time::timeout(Duration::from_secs(30), connect(&url)).await;
             match connected {
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => Some(format!("no PostgreSQL: {error}")),

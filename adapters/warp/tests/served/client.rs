@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// The time after which a test has failed; nothing here takes that long.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 

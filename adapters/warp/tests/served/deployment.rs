@@ -18,7 +18,7 @@ use unbroken::{
 use unbroken_hyper::ServerLimits;
 use warp::Filter as _;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn served() -> SocketAddr {
     let provider =

@@ -31,7 +31,7 @@ impl Database {
             .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/test".to_owned());
         let runtime = Runtime::new().expect("a runtime");
         let missing = runtime.block_on(async {
-            let connected = tokio::time::timeout(Duration::from_secs(5), connect(&url)).await;
+            let connected = tokio::time::timeout(Duration::from_secs(30), connect(&url)).await;
             match connected {
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => Some(format!("no PostgreSQL: {error}")),

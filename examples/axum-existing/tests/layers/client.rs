@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 /// The time after which a read counts as failed.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) type Call = Request<Full<Bytes>>;
 

@@ -40,7 +40,7 @@ pub(crate) fn missing_server() -> Option<String> {
     let answer = runtime().block_on(async {
         let client = Client::open(url()).ok()?;
         let connect = client.get_multiplexed_async_connection();
-        let connected = tokio::time::timeout(Duration::from_secs(2), connect);
+        let connected = tokio::time::timeout(Duration::from_secs(30), connect);
         connected.await.ok()?.ok()
     });
     answer
