@@ -404,3 +404,54 @@ async fn a_piece_of_the_conversation_that_can_not_reach_the_model_is_refused_by_
     let thought = json!({"role": "reasoning", "content": [{"type": "text", "text": "Hm."}]});
     assert!(said(AG_UI, thought).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_message_of_another_protocol_is_refused_by_the_member_that_would_be_lost() {
+    let said = |more: Value| {
+        let mut message = json!({"role": "user", "content": "Hi"});
+        message
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"messages": [message]})
+    };
+    are_refused([
+        (
+            NATIVE,
+            said(json!({"images": ["iVBORw0KGgo="]})),
+            ["`messages[0].images`", "`messages[0].content`"],
+        ),
+        (
+            NATIVE,
+            said(json!({"experimental_attachments": [{"url": "data:,a"}]})),
+            [
+                "`messages[0].experimental_attachments`",
+                "`messages[0].content`",
+            ],
+        ),
+        (
+            STREAMS,
+            said(json!({"parts": [{"type": "text", "text": "Hi"}]})),
+            ["`messages[0].parts`", "`messages[0].content`"],
+        ),
+        (
+            AI_SDK,
+            said(json!({"id": "m"})),
+            ["`messages[0]`", "`parts`"],
+        ),
+        (
+            AI_SDK_STREAMS,
+            said(json!({"id": "m", "parts": []})),
+            ["`messages[0]`", "`parts`"],
+        ),
+    ])
+    .await;
+    for nothing in [
+        json!({"images": []}),
+        json!({"function_call": null}),
+        json!({"name": "Ada"}),
+    ] {
+        let asked = NATIVE.asks(said(nothing.clone()), CLOSED).await;
+        asked.unwrap_or_else(|refused| panic!("{nothing}: {refused}"));
+    }
+}

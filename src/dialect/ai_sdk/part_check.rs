@@ -16,10 +16,17 @@ const OF_USER: &str = "`text`, `file` and `data-…`";
 const OF_ASSISTANT: &str = "`text`, `reasoning`, `file`, `source-url`, `source-document`, `tool-…`, \
                             `dynamic-tool`, `step-start` and `data-…`";
 
-/// Refuses a message with a part of an unknown type, or with one that can't be read. The refusal names
-/// the part by the place of its message.
+/// Refuses a message with a part of an unknown type, or with one that can't be read, and a message of another role than the
+/// assistant's that has none. The refusal names the part by the place of its message.
 pub(super) fn check(place: impl Fn() -> String, message: &UiMessage) -> Result<(), Refusal> {
     let is_assistant = message.role == Role::Assistant;
+    if !is_assistant && message.parts.is_empty() {
+        let detail = r#"has no `parts`; send `[{"type":"text","text":"…"}]`"#;
+        return Err(Refusal::new(
+            Problem::WrongShape,
+            format!("`{}` {detail}", place()),
+        ));
+    }
     for (part_at, part) in message.parts.iter().enumerate() {
         let kind = kind(part);
         let problem = match kind {

@@ -261,6 +261,7 @@ impl ClientFields {
             fields: &self.fields,
             provider_fields: &self.options.provider_fields,
         };
+        unread::check_members(request, refusals)?;
         unread::settle(request, &opened, refusals)?;
         self.options.check(&mut request.options, &refusals)?;
         request

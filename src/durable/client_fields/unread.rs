@@ -1,6 +1,6 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::refusal::{Refusals, not_open};
 use crate::{
@@ -20,6 +20,49 @@ pub(super) struct OpenNames<'a> {
     pub(super) fields: &'a BTreeSet<Cow<'static, str>>,
     /// For the model's server.
     pub(super) provider_fields: &'a BTreeSet<Cow<'static, str>>,
+}
+
+/// Members of messages, in snake case, by which other protocols send what belongs into the content here.
+const OF_MESSAGES: &[&str] = &[
+    "attachments",
+    "audio",
+    "experimental_attachments",
+    "files",
+    "function_call",
+    "image",
+    "images",
+    "parts",
+    "tool_invocations",
+];
+
+/// Members of tools, in snake case, by which other protocols send the schema of the parameters.
+const OF_TOOLS: &[&str] = &["function", "input_schema", "schema"];
+
+/// Refuses members of messages and of tools that other protocols have for what this one has by another name.
+pub(super) fn check_members(request: &ChatRequest, refusals: Refusals<'_>) -> Result<(), Refusal> {
+    let unread = |extra: &Map<String, Value>, names: &[&str]| {
+        let asks = |(name, value): &(&String, &Value)| {
+            let snake = snake_case(name);
+            names.contains(&&*snake) && !asks_nothing(&snake, value)
+        };
+        extra.iter().find(asks).map(|(name, _)| place(name))
+    };
+    for (at, message) in request.messages.iter().enumerate() {
+        if let Some(name) = unread(&message.extra, OF_MESSAGES) {
+            return Err(not_open(format!(
+                "`messages[{at}].{name}` isn't read here; send it in `messages[{at}].content`, or leave it out"
+            )));
+        }
+    }
+    for (at, tool) in request.isomorphic_tools.iter().enumerate() {
+        if let Some(name) = unread(&tool.extra, OF_TOOLS) {
+            let tools = refusals.name("isomorphicTools");
+            return Err(not_open(format!(
+                "`{tools}[{at}].{name}` isn't read here; send `{tools}[{at}].parameters`, or leave it out"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Moves fields that are open for the model's server into the options, and refuses others that ask something of

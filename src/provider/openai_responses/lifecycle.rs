@@ -77,11 +77,15 @@ impl ResponsesTurn {
         }
         let status = status.and_then(string);
         let has_error = error.is_some_and(is_truthy);
-        let reason = details.and_then(|details| members(details.get(), ["reason"]).ok()?[0]);
+        let (reason, is_cut) = match details.map(|it| (it, members(it.get(), ["reason"]))) {
+            // Details without a reason say nothing.
+            Some((_, Ok([reason]))) => (reason, reason.is_some_and(is_truthy)),
+            Some((odd, Err(_))) => (None, is_truthy(odd)),
+            None => (None, false),
+        };
         let reason = reason
             .and_then(string)
             .map(|it| FinishReason::of_vendor(&it));
-        let is_cut = details.is_some_and(is_truthy);
         let ends = match (class, status.as_deref()) {
             _ if has_error => "failed",
             // An event of success with a response that isn't.

@@ -213,7 +213,7 @@ impl ResponsesDecoder {
             (_, Some(status @ ("failed" | "cancelled"))) => status,
             ("completed" | "done", Some("incomplete")) => "incomplete",
             ("completed" | "done", _)
-                if member(response, "incomplete_details").is_some_and(is_truthy) =>
+                if member(response, "incomplete_details").is_some_and(says_why) =>
             {
                 "incomplete"
             }
@@ -394,5 +394,13 @@ impl ResponsesDecoder {
         if !self.sources.annotation(annotation, base, out) {
             self.odd.note("annotation");
         }
+    }
+}
+
+// Details without a reason say nothing.
+fn says_why(details: &Value) -> bool {
+    match details {
+        Value::Object(details) => details.get("reason").is_some_and(is_truthy),
+        odd => is_truthy(odd),
     }
 }

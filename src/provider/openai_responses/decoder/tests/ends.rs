@@ -35,6 +35,14 @@ fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
         ),
         (
             ended("completed", json!({"incomplete_details": {}})),
+            "stop",
+        ),
+        (
+            ended("completed", json!({"incomplete_details": {"reason": ""}})),
+            "stop",
+        ),
+        (
+            ended("completed", json!({"incomplete_details": {"reason": 7}})),
             "unknown",
         ),
         (ended("done", json!({"status": "completed"})), "stop"),
