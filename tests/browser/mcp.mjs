@@ -24,6 +24,8 @@ async function asked(name, browser, act) {
     const page = await open(context, addressOf(first.url, script));
     await page.say('Go');
     await card(page).waitFor();
+    await page.reload();
+    await card(page).waitFor();
     const { hash } = new URL(page.url());
     await act({
       tools,
