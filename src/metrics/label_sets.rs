@@ -31,7 +31,7 @@ impl LabelSets {
     }
 }
 
-/// Returns these labels. Allocates only for a set that is new.
+/// Returns these labels. Allocates only for a set that is new, and for services that are `other`.
 pub(super) fn label_set(labels: &[(&'static str, &str)]) -> &'static [Label] {
     if labels.is_empty() {
         return &[];

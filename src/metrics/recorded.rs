@@ -1,4 +1,5 @@
-//! The calls of the facade. Each allocates only for a set of labels that is new in the process.
+//! The calls of the facade. Each allocates only for a set of labels that is new in the process, and for services that are
+//! `other`.
 
 use metrics::{Key, Level, Metadata, Unit, with_recorder};
 use tokio::time::Instant;

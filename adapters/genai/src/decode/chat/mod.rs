@@ -1,3 +1,5 @@
+//! Chat Completions, read from the frames of the server.
+
 mod details;
 mod said;
 mod sound;

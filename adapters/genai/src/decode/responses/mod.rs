@@ -1,3 +1,5 @@
+//! OpenAI's Responses, read from the frames of the server.
+
 mod items;
 mod whole;
 
